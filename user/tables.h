@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only code that changes VECs, ports and nodes in the tables (E8, E10; ¶27). Each call checks everything
+ * first and then applies, in an order in which the data plane never sees half a change and a process
+ * killed in the middle leaves tables that the next one can complete.
+ *
+ * Callers hold the instance's lock. Timeouts are milliseconds; 0 in a set means "inherit": port from
+ * VEC, VEC from the defaults.
+ */
+#ifndef XDPVEC_TABLES_H
+#define XDPVEC_TABLES_H
+
+#include "addr.h"
+#include "instance.h"
+
+#define WEIGHT_DEFAULT	     10
+#define WEIGHT_BOUND_DEFAULT 20
+#define WEIGHT_MAX	     100
+
+/* An index over the rows, built by one pass when it is made, kept by the calls below. */
+struct tables;
+
+/* NULL: no memory. Does not own inst. */
+struct tables *tables_new(struct instance *inst);
+void tables_free(struct tables *tables);
+
+/* Slot of a VEC (port and proto 0) or service; 0: unknown. */
+uint32_t tables_find(const struct tables *tables, const struct service_name *name);
+/* Slot of the node at a service; 0: none. */
+uint32_t tables_find_node(const struct tables *tables, uint32_t service, const struct in6_addr *addr);
+
+/* What a row is called. */
+struct service_name service_name_of(const struct instance *inst, uint32_t service);
+struct in6_addr node_addr_of(const struct instance *inst, uint32_t node);
+
+/* Walks, in the order of addresses and ports. *count rows of slots; valid until the next change.
+ * VECs / services of a VEC (0: of all) / nodes of a service. */
+const uint32_t *tables_vecs(struct tables *tables, unsigned int *count);
+const uint32_t *tables_services(struct tables *tables, uint32_t vec, unsigned int *count);
+const uint32_t *tables_nodes(struct tables *tables, uint32_t service, unsigned int *count);
+
+/* Each carries out one spec (CMD_VEC_ADD, CMD_NODE_SET …): 0, or negative with *err filled and nothing changed. */
+int tables_apply(struct tables *tables, const struct spec *spec, struct error *err);
+
+/* Effective timeouts of a service, in ms, indexed by enum conn_class. */
+void service_timeouts(const struct instance *inst, uint32_t service, uint64_t ms[CLASS_COUNT]);
+
+/* Is the node in the choice: resolved, not quiesced, not leaving; and with which weight. */
+uint32_t node_weight(const struct instance *inst, uint32_t node);
+bool node_up(const struct instance *inst, uint32_t node);
+
+/* Set where a node's packets go, without asking the network: for tests and the bench, and for the neighbour watcher.
+ * The service's choices are laid out anew if its eligibility changed. */
+int tables_set_hop(struct tables *tables, uint32_t node, const struct hop *hop, struct error *err);
+
+#endif
