@@ -18,7 +18,7 @@ CFLAGS ?= -O2 -g
 JOBS ?= $(shell nproc)
 V ?= 0
 
-export OUTPUT
+export OUTPUT BPFTOOL
 # Debian keeps bpftool, ip and nginx where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin
 
@@ -45,10 +45,11 @@ goals := $(or $(MAKECMDGOALS),all)
 # These install what is missing, or need nothing.
 ifneq ($(filter-out clean help deps demo test uninstall,$(goals)),)
 need := $(LIBS) $(if $(filter build-tests unit asan lint,$(goals)),criterion)
+lint_tools := $(if $(filter lint,$(goals)),clang-format clang-tidy cppcheck shellcheck mandoc)
 missing_tools := $(shell PATH="$(PATH)"; for tool in $(firstword $(CC)) $(firstword $(CLANG)) \
-	$(BPFTOOL) $(LLVM_STRIP) $(PKG_CONFIG); do command -v "$$tool" >/dev/null || echo "$$tool"; done)
+	$(BPFTOOL) $(LLVM_STRIP) $(PKG_CONFIG) $(lint_tools); do command -v "$$tool" >/dev/null || echo "$$tool"; done)
 $(if $(missing_tools),$(error not found: $(missing_tools). On Debian: \
-	apt-get install gcc clang llvm bpftool pkg-config, or `make deps`))
+	apt-get install gcc clang llvm bpftool pkg-config $(lint_tools), or `make deps$(if $(lint_tools), LINT=1)`))
 missing := $(strip $(foreach lib,$(need),$(if $(shell $(PKG_CONFIG) --exists $(lib) || echo no),$(lib))))
 $(if $(missing),$(error pkg-config does not find: $(missing). On Debian: \
 	apt-get install $(foreach lib,$(missing),$(package_of_$(lib))), or `make deps`))
@@ -183,7 +184,7 @@ asan: asan-build ## the same with address and undefined-behaviour sanitizers
 bench: $(bench_runner) ## ns per packet beside the budget (root); BENCH_ARGS are passed on
 	$(Q)$< $(BENCH_ARGS)
 
-c_files = $(wildcard $(addsuffix /*.[ch],user bpf include tests/unit tests/bpf tests/bench tests/e2e tests/fuzz))
+c_files = $(wildcard $(addsuffix /*.[ch],user bpf include tests tests/unit tests/bpf tests/bench tests/e2e tests/fuzz))
 sh_files = .ci/run tests/run tests/deps $(wildcard tests/e2e/*.sh tests/bench/*.sh)
 man_files = $(wildcard man/*.[1-9])
 plain_c_files = $(filter-out %.bpf.c,$(filter %.c,$(c_files)))

@@ -33,9 +33,9 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, CHOICE_SLOTS);
+	__uint(max_entries, CHOICE_SLOTS / CHOICE_BLOCK);
 	__type(key, __u32);
-	__type(value, __u16);
+	__type(value, struct choice_block);
 } choices SEC(".maps");
 
 struct {
@@ -61,7 +61,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct cursors);
 } cursors SEC(".maps");
 
 struct {
@@ -91,6 +91,48 @@ struct {
 /* Keeps clang from reasoning about x: so that arithmetic stays arithmetic, and so that the verifier
  * sees one unknown number where it would else follow one path for each constant. */
 #define opaque(x) asm volatile("" : "+r"(x))
+
+/* --- what user space alone keeps --- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct params);
+} params SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SERVICE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct service_conf);
+} service_conf SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, NODE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct node_conf);
+} node_conf SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SERVICE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct vec_conf);
+} vec_conf SEC(".maps");
+
+/* LAYOUT_VERSION: what the tables were made with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} layout SEC(".maps");
 
 /* Set by the loader before the program is loaded, from the pinned params. */
 const volatile __u64 hash_keys[6];

@@ -34,6 +34,7 @@
 #define SERVICE_PROBES 64     /* a service lies at most this far behind its hash */
 #define NODE_SLOTS     65536u /* slot 0 means "no node" */
 #define CHOICE_SLOTS   (8u << 20)
+#define CHOICE_BLOCK   64u /* slots per value of the map */
 #define IFACE_SLOTS    256u
 #define IFACE_PROBES   4
 #define CONN_WAYS      8
@@ -109,6 +110,16 @@ struct nodes {
 };
 
 #define NODE_UNUSED 0u /* no service: slot 0 of services is never given out */
+
+/* Laid out walks of figure 9. The kernel rounds a value up to 8 bytes, hence blocks. */
+struct choice_block {
+	__u16 node[CHOICE_BLOCK];
+};
+
+/* Position of one CPU in the walk of each service. */
+struct cursors {
+	__u32 position[SERVICE_SLOTS];
+};
 
 /* --- connections --------------------------------------------------------------------------- */
 

@@ -41,4 +41,7 @@ void conntable_counts_free(struct conn_counts *counts);
 /* Free the entries of the filter, whatever their state; returns how many. */
 uint64_t conntable_purge(struct instance *inst, const struct conn_filter *filter);
 
+/* Free the entries whose service or node is removed or being removed (SERVICE_GONE, NODE_LEAVING). */
+uint64_t conntable_purge_removed(struct instance *inst);
+
 #endif

@@ -19,11 +19,11 @@
 
 #define CONNECTIONS_DEFAULT 1000000u
 
-struct gateway_bpf;
+struct gateway;
 
 struct instance {
 	char name[64];
-	struct gateway_bpf *skel; /* only in the process that made the instance, until it is closed */
+	struct gateway *skel; /* only in the process that made the instance, until it is closed */
 	int lock_fd;		  /* of the pins' directory, or -1 */
 
 	/* The tables in memory, shared with the data plane. */

@@ -42,12 +42,23 @@ const uint32_t *tables_nodes(struct tables *tables, uint32_t service, unsigned i
 /* Each carries out one spec (CMD_VEC_ADD, CMD_NODE_SET …): 0, or negative with *err filled and nothing changed. */
 int tables_apply(struct tables *tables, const struct spec *spec, struct error *err);
 
+/* Take every address that a VEC claimed off its interface: first of all when an instance is removed. */
+void tables_give_up_addresses(struct tables *tables);
+
+/* What is kept of a VEC beside its row; all zero if there is none. */
+struct vec_conf vec_conf_of(const struct instance *inst, uint32_t vec);
+
 /* Effective timeouts of a service, in ms, indexed by enum conn_class. */
 void service_timeouts(const struct instance *inst, uint32_t service, uint64_t ms[CLASS_COUNT]);
 
-/* Is the node in the choice: resolved, not quiesced, not leaving; and with which weight. */
+/* The weight with which a node takes part in the choice: 0 if it is quiesced, leaving or not up. */
 uint32_t node_weight(const struct instance *inst, uint32_t node);
+/* Is it known where to send the node's packets? */
 bool node_up(const struct instance *inst, uint32_t node);
+const struct hop *node_hop(const struct instance *inst, uint32_t node);
+/* Positions of the walk in force: the node chosen last (slot, 0: none yet) and the eligible weight, of the CPU
+ * that has gone farthest (¶27). */
+void service_walk(struct tables *tables, uint32_t service, uint32_t *last_node, uint32_t *eligible_weight);
 
 /* Set where a node's packets go, without asking the network: for tests and the bench, and for the neighbour watcher.
  * The service's choices are laid out anew if its eligibility changed. */

@@ -85,13 +85,13 @@ weights_alone_break_nothing() {
 a_quiesced_node_gets_no_new_connections() {
 	local got
 	gw node set "$(node4 1)" at "$web" quiesce on
-	got=$(client curl -gfsS -m 30 --http1.0 "http://$VEC4/?[1-40]" | sort -u | xargs)
+	got=$(client curl -fsS -m 30 --http1.0 "http://$VEC4/?[1-40]" | sort -u | xargs)
 	gw node set "$(node4 1)" at "$web" quiesce off
 	[[ $got != *node1* ]] || fail "$got"
 }
 
 a_removed_node_loses_its_connections() {
-	client curl -gfsS -m 30 --http1.0 "http://$VEC4/?[1-40]" >/dev/null
+	client curl -fsS -m 30 --http1.0 "http://$VEC4/?[1-40]" >/dev/null
 	[ "$(gw -j conn show at "$web" node "$(node4 3)" | jq length)" -gt 0 ]
 	gw node del "$(node4 3)" at "$web"
 	same "its connections" "$(gw -j conn show at "$web" | jq --arg n "$(node4 3)" '[.[] | select(.node == $n)] | length')" 0

@@ -17,7 +17,7 @@ fi
 # show SERVICE URL
 show() {
 	local k got sum=0 weight_sum=0 answers
-	answers=$(client curl -gfsS -m 60 --http1.0 "$2?[1-$requests]") || wrong=1
+	answers=$(client curl -fsS -m 60 --http1.0 "$2?[1-$requests]") || wrong=1
 	for k in "${weights[@]}"; do
 		weight_sum=$((weight_sum + k))
 	done

@@ -37,8 +37,7 @@ a_stopped_demo_cleans_up() {
 }
 
 [ "$(id -u)" -eq 0 ] || skip "needs root"
-out=$(mktemp)
+out=$LAB_TMP.out
 t the_demo_shows_exact_shares
 t a_stopped_demo_cleans_up TERM
-rm -f "$out"
 lab_end

@@ -6,7 +6,7 @@
 
 # get N URL: N requests, each on a connection of its own; the names of the nodes that answered.
 get() {
-	client curl -gfsS -m 30 --http1.0 "$2?[1-$1]"
+	client curl -fsS -m 30 --http1.0 "$2?[1-$1]"
 }
 
 nobody_answers_without_a_gateway() {
@@ -34,7 +34,7 @@ requests_go_in_the_order_of_the_walk() {
 
 one_connection_stays_at_its_node() {
 	local got
-	got=$(client curl -gfsS -m 30 "$1?[1-50]" | sort -u | wc -l)
+	got=$(client curl -fsS -m 30 "$1?[1-50]" | sort -u | wc -l)
 	same "nodes that answered on one connection" "$got" 1
 }
 

@@ -42,6 +42,7 @@ unset http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy
 LAB=xv$$
 # shellcheck disable=SC2034 # used by the tests
 VEC4=10.0.0.100 VEC6=fd00::100
+LAB_TMP=${TMPDIR:-/tmp}/$LAB-test
 LAB_WIRING='' LAB_NODES=0 LAB_DIR=''
 LAB_PASSED=0 LAB_FAILED=0 LAB_SKIPPED=0
 # Weighted choice goes by CPU; what must be shared exactly is sent from this one.
@@ -49,17 +50,21 @@ LAB_CPU=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self
 
 # ---- Tests ------------------------------------------------------------------------------------------
 
-# t FUNCTION [ARG...]: runs it as a test in a subshell with `set -e`. Its output is shown if it fails.
+# t FUNCTION [ARG...]: runs it as a test in a subshell with `set -e` and pipefail (so: no `| grep -q`, whose
+# early end would kill the writer). Its output is shown if it fails.
 t() {
 	local label="${LAB_WIRING:+$LAB_WIRING: }$*" log status begin=${EPOCHREALTIME/./}
-	log=$(mktemp)
+	log=$(mktemp "$LAB_TMP.XXXXXX")
+	LAB_SKIP_MARK=$log.skip
 	(
-		set -eE
+		set -eE -o pipefail
 		trap 'echo "in line $LINENO: $BASH_COMMAND" >&2' ERR
 		"$@"
 	) >"$log" 2>&1 </dev/null
 	status=$?
 	local ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+	# Not by the status alone: jq has a 4 of its own.
+	[ "$status" -ne 4 ] || [ -e "$log.skip" ] || status=1
 	case $status in
 	0)
 		LAB_PASSED=$((LAB_PASSED + 1))
@@ -75,7 +80,7 @@ t() {
 		sed 's/^/    /' "$log"
 		;;
 	esac
-	rm -f "$log"
+	rm -f "$log" "$log.skip"
 }
 
 # Ends the file: status 0 all well, 4 all skipped, 1 something failed.
@@ -90,8 +95,10 @@ fail() {
 	exit 1
 }
 
+# In a test: skips it. Outside: the whole file.
 skip() {
 	echo "$*" >&2
+	: >"${LAB_SKIP_MARK:-/dev/null}"
 	exit 4
 }
 
@@ -203,7 +210,10 @@ lab_cable() {
 
 # lab_pass NAME IFACE: a program that passes, so that the peer can send by XDP.
 lab_pass() {
-	in_ns "$1" ip link set dev "$2" xdpdrv obj "$OUTPUT/bpf/pass.bpf.o" sec xdp
+	local pin=/sys/fs/bpf/$LAB-pass
+	"${BPFTOOL:-bpftool}" prog load "$OUTPUT/bpf/pass.bpf.o" "$pin"
+	in_ns "$1" "${BPFTOOL:-bpftool}" net attach xdpdrv pinned "$pin" dev "$2"
+	rm "$pin"
 }
 
 # A node that serves the VECs: their addresses on lo, not announced to anyone.
@@ -309,9 +319,6 @@ lab_up() {
 	local k status
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	LAB_WIRING=$1 LAB_NODES=$2
-	trap lab_down EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
 	LAB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/$LAB.XXXXXX")
 	truncate -s 1G "$LAB_DIR/big"
 	(
@@ -378,7 +385,6 @@ lab_kill() {
 # Everything away, in whatever state it is.
 lab_down() {
 	local pins ns
-	trap - EXIT INT TERM
 	for pins in /sys/fs/bpf/xdp-vec/"$LAB"*; do
 		[ -e "$pins" ] || continue
 		if [ -e "/run/netns/$LAB-gateway" ]; then
@@ -397,12 +403,21 @@ lab_down() {
 	LAB_DIR='' LAB_WIRING=''
 }
 
+lab_exit() {
+	trap '' INT TERM
+	lab_down
+	rm -f "$LAB_TMP".*
+}
+trap lab_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 # What is left of this lab, a line each; fails when there is something.
 lab_leftovers() {
 	local left
 	left=$(
 		lab_namespaces
-		ls -d /sys/fs/bpf/xdp-vec/"$LAB"* "${TMPDIR:-/tmp}/$LAB".* 2>/dev/null || true
+		ls -d /sys/fs/bpf/xdp-vec/"$LAB"* /sys/fs/bpf/"$LAB"* "${TMPDIR:-/tmp}/$LAB".* 2>/dev/null || true
 		pgrep -af "/$LAB\.|-i $LAB" || true
 	)
 	[ -z "$left" ] || {
