@@ -66,7 +66,7 @@ sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -f
 warnings := -Wall -Wextra -Werror
 
 user_cflags = -std=gnu11 -D_GNU_SOURCE -DXDPVEC_VERSION='"$(VERSION)"' $(CFLAGS) $(warnings) $(sanitize) \
-	-Iinclude -Iuser -I$(OUTPUT)/skel $(lib_cflags)
+	-Iinclude -Iuser -isystem $(OUTPUT)/skel $(lib_cflags)
 bpf_cflags = -target bpf -mcpu=v3 -O2 -g $(warnings) -I. -Iinclude -Ibpf
 depend = -MMD -MP -MT $@ -MF $(@:.o=.d)
 
@@ -194,7 +194,8 @@ lint: $(skeletons) ## formatting, static analysis, shell and man page checks
 	$(Q)clang-format --dry-run -Werror $(c_files)
 	$(call say,CPPCHECK,C files)
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-		--suppressions-list=tests/cppcheck.suppress -D_GNU_SOURCE -DXDPVEC_VERSION='""' -Iinclude -Iuser \
+		--suppressions-list=tests/cppcheck.suppress -D_GNU_SOURCE -DXDPVEC_VERSION='""' \
+		'-DLIBBPF_OPTS(type,name,...)=struct type name = { __VA_ARGS__ }' -Iinclude -Iuser \
 		-j$(JOBS) $(plain_c_files)
 	$(call say,TIDY,C files)
 	$(Q)printf '%s\n' $(plain_c_files) | xargs -P$(JOBS) -I{} \

@@ -47,11 +47,13 @@ static int bpffs_ready(struct error *err)
 	struct statfs fs;
 
 	if (statfs(BPFFS, &fs))
-		return error_refuse(err, BPFFS, "mount sysfs on /sys; the kernel must be built with BPF", "%s",
-				    strerror(errno));
-	if (fs.f_type != BPF_FS_MAGIC && mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return error_refuse(err, BPFFS, "mount sysfs on /sys; the kernel must be built with BPF",
+				    "%s", strerror(errno));
+	if (fs.f_type != BPF_FS_MAGIC &&
+	    mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 		return error_refuse(err, BPFFS, "run as root, or mount -t bpf bpf " BPFFS,
-				    "no BPF file system is mounted there, and it cannot be: %s", strerror(errno));
+				    "no BPF file system is mounted there, and it cannot be: %s",
+				    strerror(errno));
 	if (mkdir(PINS_ROOT, 0700) && errno != EEXIST)
 		return error_refuse(err, PINS_ROOT, "run as root", "cannot make this directory: %s",
 				    strerror(errno));
@@ -119,9 +121,9 @@ static int pins_create(const char *name, const struct instance *inst, struct err
 	if (mkdir(fresh, 0700))
 		return error_refuse(err, fresh, NULL, "cannot make this directory: %s", strerror(errno));
 	for (int pin = 0; !ret && pin < PIN_COUNT; pin++) {
-		int fd = pin == PIN_gateway ? inst->gateway_fd :
-			 pin == PIN_clock   ? inst->clock_fd :
-					      bpf_map__fd(skel_map(inst->skel, pin));
+		int fd = pin == PIN_gateway ? inst->gateway_fd
+			 : pin == PIN_clock ? inst->clock_fd
+					    : bpf_map__fd(skel_map(inst->skel, pin));
 
 		ret = pin_fd(name, "~new", pin_names[pin], fd);
 	}
@@ -133,7 +135,8 @@ static int pins_create(const char *name, const struct instance *inst, struct err
 	return error_refuse(err, path, NULL, "cannot pin the tables: %s", strerror(-ret));
 }
 
-/* ---- Interfaces ----------------------------------------------------------------------------------------- */
+/* ---- Interfaces -----------------------------------------------------------------------------------------
+ */
 
 static struct iface *iface_slot_find(struct instance *inst, uint32_t ifindex, int *slot)
 {
@@ -166,7 +169,8 @@ int instance_iface_slot(struct instance *inst, uint32_t ifindex, struct error *e
 				    "the interface table has no room for it");
 	key = slot;
 	if (bpf_map_update_elem(inst->egress_fd, &key, &egress, BPF_ANY))
-		return error_refuse(err, link.name, NULL, "cannot be sent to by redirect: %s", strerror(errno));
+		return error_refuse(err, link.name, NULL, "cannot be sent to by redirect: %s",
+				    strerror(errno));
 	memcpy(&iface->mac_start, link.mac, 4);
 	memcpy(&iface->mac_end, link.mac + 4, 2);
 	__atomic_store_n(&iface->ifindex, ifindex, __ATOMIC_RELEASE);
@@ -235,7 +239,8 @@ static int link_try(int prog_fd, uint32_t ifindex, uint32_t flags)
 static int refuse_attach(struct error *err, const struct link_info *link, int ret)
 {
 	if (ret == -EBUSY || ret == -EEXIST)
-		return error_refuse(err, link->name, "`ip link show` names it, `ip link set DEV xdp off` removes it",
+		return error_refuse(err, link->name,
+				    "`ip link show` names it, `ip link set DEV xdp off` removes it",
 				    "another XDP program is attached there");
 	if (ret == -EPERM)
 		return error_refuse(err, link->name, "run as root", "the kernel does not permit it");
@@ -255,9 +260,11 @@ static int attach_one(struct instance *inst, const struct link_info *link, enum 
 	if (slot < 0)
 		return slot;
 	inst->ifaces[slot].attached = 1;
-	fd = link_try(inst->gateway_fd, link->ifindex, mode == MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+	fd = link_try(inst->gateway_fd, link->ifindex,
+		      mode == MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	if (fd < 0 && mode == MODE_AUTO && fd != -EBUSY && fd != -EEXIST && fd != -EPERM) {
-		snprintf(line, sizeof(line), "%s: native mode is not possible (%s): attached in generic mode, which is slow",
+		snprintf(line, sizeof(line),
+			 "%s: native mode is not possible (%s): attached in generic mode, which is slow",
 			 link->name, strerror(-fd));
 		fd = link_try(inst->gateway_fd, link->ifindex, XDP_FLAGS_SKB_MODE);
 		if (fd >= 0)
@@ -293,7 +300,7 @@ static bool is_attached(const struct instance *inst, uint32_t ifindex)
 /* The program of every link that is there turns into the new one, at once and without a gap. */
 static int swap_links(const struct instance *inst, int prog_fd, struct error *err)
 {
-	struct attachment rows[IFACE_SLOTS];
+	struct attachment rows[IFACE_SLOTS] = { 0 };
 	int count = instance_attachments(inst, rows, IFACE_SLOTS);
 
 	for (int i = 0; i < count; i++) {
@@ -313,12 +320,14 @@ static int swap_links(const struct instance *inst, int prog_fd, struct error *er
 		if (fd >= 0)
 			close(fd);
 		if (ret)
-			return error_refuse(err, rows[i].ifname, NULL, "cannot swap the program: %s", strerror(-ret));
+			return error_refuse(err, rows[i].ifname, NULL, "cannot swap the program: %s",
+					    strerror(-ret));
 	}
 	return 0;
 }
 
-/* ---- attach ----------------------------------------------------------------------------------------------- */
+/* ---- attach -----------------------------------------------------------------------------------------------
+ */
 
 static int links_check(const struct spec *spec, struct link_info *links, struct error *err)
 {
@@ -342,7 +351,8 @@ static int renew(struct instance *inst, const char *name, const struct spec *spe
 	if (ret)
 		return ret;
 	if (spec->given & 1u << FIELD_CONNECTIONS && spec->connections != inst->params->connections) {
-		ret = error_refuse(err, "connections", "`xdp-vec detach` first, then attach with the new size",
+		ret = error_refuse(err, "connections",
+				   "`xdp-vec detach` first, then attach with the new size",
 				   "this instance has a table for %u, which cannot change while it lives",
 				   inst->params->connections);
 		goto out;
@@ -370,7 +380,8 @@ out:
 	return ret;
 }
 
-int instance_attach(const char *name, const struct spec *spec, void (*warn)(const char *line), struct error *err)
+int instance_attach(const char *name, const struct spec *spec, void (*warn)(const char *line),
+		    struct error *err)
 {
 	struct link_info links[SPEC_IFACES_MAX];
 	char path[PIN_PATH_MAX];
@@ -385,14 +396,15 @@ int instance_attach(const char *name, const struct spec *spec, void (*warn)(cons
 		return ret;
 	root = instance_lock(PINS_ROOT);
 	if (root < 0)
-		return error_refuse(err, PINS_ROOT, NULL, "cannot lock it: %s", strerror(-root));
+		return error_refuse(err, PINS_ROOT, "run as root", "cannot lock it: %s", strerror(-root));
 	pins_remove(name, "~old");
 	pins_path(path, name, "", NULL);
 	if (!access(path, F_OK)) {
 		ret = renew(&inst, name, spec, err);
 	} else {
-		ret = instance_make(&inst, spec->given & 1u << FIELD_CONNECTIONS ? spec->connections : CONNECTIONS_DEFAULT,
-				    err);
+		ret = instance_make(
+			&inst,
+			spec->given & 1u << FIELD_CONNECTIONS ? spec->connections : CONNECTIONS_DEFAULT, err);
 		snprintf(inst.name, sizeof(inst.name), "%s", name);
 		if (!ret) {
 			ret = pins_create(name, &inst, err);
@@ -414,9 +426,11 @@ out:
 	return ret;
 }
 
-/* ---- detach ----------------------------------------------------------------------------------------------- */
+/* ---- detach -----------------------------------------------------------------------------------------------
+ */
 
-static int check_attached(const struct instance *inst, const char *ifname, uint32_t *ifindex, struct error *err)
+static int check_attached(const struct instance *inst, const char *ifname, uint32_t *ifindex,
+			  struct error *err)
 {
 	struct link_info link = { 0 };
 
@@ -430,7 +444,7 @@ static int check_attached(const struct instance *inst, const char *ifname, uint3
 static int detach_one(struct instance *inst, const char *ifname, struct error *err)
 {
 	char pin[32], path[PIN_PATH_MAX];
-	uint32_t ifindex;
+	uint32_t ifindex = 0;
 	int slot = 0;
 
 	if (check_attached(inst, ifname, &ifindex, err))
@@ -460,8 +474,9 @@ int instance_detach(const char *name, const struct spec *spec, struct error *err
 			close(root);
 		}
 		return error_refuse(err, name, "`xdp-vec attach IFACE` makes it", "%s",
-				    root == -EACCES || root == -EPERM ? "the kernel does not permit it: run as root" :
-									"there is no such instance");
+				    root == -EACCES || root == -EPERM
+					    ? "the kernel does not permit it: run as root"
+					    : "there is no such instance");
 	}
 	if (spec->iface_count) {
 		ret = instance_open(&inst, name, true, err);

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 /*
- * The walk for nodes 1..n in their order: the eligible weight runs from the greatest weight down to 1, and at each the nodes
- * whose weight is no less are taken in turn; then it starts again. Equal weights repeat after one
- * round, which is then all that is laid out.
+ * The walk for nodes 1..n in their order: the eligible weight runs from the greatest weight down to 1, and at
+ * each the nodes whose weight is no less are taken in turn; then it starts again. Equal weights repeat after
+ * one round, which is then all that is laid out.
  *
  * choice_length: number of slots that choice_lay_out will fill; 0 if all weights are 0 (no node).
  * choice_lay_out: writes ids[i] of the chosen nodes to out, returns the same number.

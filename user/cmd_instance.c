@@ -73,8 +73,9 @@ static void status_summary(struct print *print, const struct instance *inst, str
 
 /* What is wrong, one line each, until there is nothing to tell. */
 static unsigned int status_troubles(const struct instance *inst, struct tables *tables,
-				    const struct conn_counts *counts, const struct attachment *rows, int attached,
-				    void (*tell)(const char *what, const char *why, void *arg), void *arg)
+				    const struct conn_counts *counts, const struct attachment *rows,
+				    int attached, void (*tell)(const char *what, const char *why, void *arg),
+				    void *arg)
 {
 	char what[SERVICE_TEXT_MAX + ADDR_TEXT_MAX + 8], text[SERVICE_TEXT_MAX];
 	unsigned int ports, troubles = 0;
@@ -103,7 +104,8 @@ static unsigned int status_troubles(const struct instance *inst, struct tables *
 
 		service_text(&name, text);
 		if (!(inst->services[slots[i]].choice >> 32)) {
-			tell(text, count ? "no node takes connections: all weights are 0" : "has no nodes", arg);
+			tell(text, count ? "no node takes connections: all weights are 0" : "has no nodes",
+			     arg);
 			troubles++;
 		}
 		for (unsigned int k = 0; k < count; k++) {

@@ -47,8 +47,10 @@ static void warn_unresolved(struct session *session, const struct spec *spec)
 		if (!node || node_up(&session->inst, node))
 			continue;
 		fprintf(stderr,
-			"xdp-vec: warning: %s: does not answer on the link: it takes no traffic until it does\n"
-			"xdp-vec: hint: `ip neigh` shows it; `node set %s` asks again, `mac` needs no answer\n",
+			"xdp-vec: warning: %s: does not answer on the link: it takes no traffic until it "
+			"does\n"
+			"xdp-vec: hint: `ip neigh` shows it; `node set %s` asks again, `mac` needs no "
+			"answer\n",
 			addr_text(&spec->addr, text), text);
 		return;
 	}
@@ -270,7 +272,10 @@ static void node_row(const struct instance *inst, const struct conn_counts *coun
 	print_node_addr(print, "node", inst, node);
 	print_way(print, inst, node);
 	print_uint(print, "weight", conf->weight);
-	print_uint(print, "weight_now", conf->weight_now);
+	print_uint(print, "weight_now",
+		   conf->flags & NODE_QUIESCED	     ? 0
+		   : conf->flags & NODE_WEIGHT_FIXED ? conf->fixed_weight
+						     : conf->weight_now);
 	if (conf->flags & NODE_WEIGHT_FIXED)
 		print_uint(print, "fixed_weight", conf->fixed_weight);
 	else
@@ -350,7 +355,8 @@ static int conn_row_print(const struct conn_row *row, void *arg)
 }
 
 /* The node that `node` names must be one, or a typing error would look like an idle node. */
-static int check_node(struct session *session, const struct invocation *run, uint32_t service, struct error *err)
+static int check_node(struct session *session, const struct invocation *run, uint32_t service,
+		      struct error *err)
 {
 	const uint32_t *ports;
 	unsigned int count;
@@ -415,7 +421,8 @@ int cmd_conn_count(const struct invocation *run, struct error *err)
 	return ret;
 }
 
-static void flush_node(struct session *session, const struct invocation *run, uint32_t service, uint64_t *flushed)
+static void flush_node(struct session *session, const struct invocation *run, uint32_t service,
+		       uint64_t *flushed)
 {
 	const uint32_t *ports;
 	unsigned int count;

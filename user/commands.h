@@ -18,7 +18,8 @@ int cmd_attach(const struct invocation *run, struct error *err);
 int cmd_detach(const struct invocation *run, struct error *err);
 int cmd_status(const struct invocation *run, struct error *err);
 int cmd_stats(const struct invocation *run, struct error *err);
-int cmd_apply(const struct invocation *run, struct error *err); /* whatever changes VECs, ports, nodes, defaults */
+int cmd_apply(const struct invocation *run,
+	      struct error *err); /* whatever changes VECs, ports, nodes, defaults */
 int cmd_vec_show(const struct invocation *run, struct error *err);
 int cmd_defaults_show(const struct invocation *run, struct error *err);
 int cmd_port_show(const struct invocation *run, struct error *err);

@@ -25,7 +25,8 @@ static bool alive(const struct instance *inst, const struct conn *conn, uint64_t
 {
 	const struct service *service = &inst->services[lane_service(conn->lane)];
 
-	return service->head & SERVICE_LIVE && inst->nodes[head_node(head)].service == lane_service(conn->lane) &&
+	return service->head & SERVICE_LIVE &&
+	       inst->nodes[head_node(head)].service == lane_service(conn->lane) &&
 	       !conn_expired(now, conn->seen, service->timeout[head_class(head)]);
 }
 
@@ -127,8 +128,8 @@ static bool dead_by_removal(const struct conn *conn, uint64_t head, const void *
 	       inst->node_conf[node].flags & NODE_LEAVING;
 }
 
-static uint64_t purge(struct instance *inst, bool (*dead)(const struct conn *, uint64_t head, const void *arg),
-		      const void *arg)
+static uint64_t purge(struct instance *inst,
+		      bool (*dead)(const struct conn *, uint64_t head, const void *arg), const void *arg)
 {
 	uint64_t purged = 0;
 

@@ -28,10 +28,10 @@
 #define TICK_MS			64
 #define UNTRACKED_MS		30000
 
-#define STALE_MS_DEFAULT     8000000
-#define FIN_MS_DEFAULT	     90000
-#define HALF_OPEN_MS_DEFAULT 60000
-#define UDP_MS_DEFAULT	     120000
+#define STALE_MS_DEFAULT	8000000
+#define FIN_MS_DEFAULT		90000
+#define HALF_OPEN_MS_DEFAULT	60000
+#define UDP_MS_DEFAULT		120000
 
 /* ---- Memory ------------------------------------------------------------------------------------ */
 
@@ -48,14 +48,16 @@ static int mappings(struct instance *inst, struct mapping *list)
 	const struct mapping all[] = {
 		[PIN_params] = { (void **)&inst->params, sizeof(struct params) },
 		[PIN_services] = { (void **)&inst->services, sizeof(struct services) },
-		[PIN_service_conf] = { (void **)&inst->service_conf, SERVICE_SLOTS * sizeof(struct service_conf) },
+		[PIN_service_conf] = { (void **)&inst->service_conf,
+				       SERVICE_SLOTS * sizeof(struct service_conf) },
 		[PIN_nodes] = { (void **)&inst->nodes, sizeof(struct nodes) },
 		[PIN_node_conf] = { (void **)&inst->node_conf, NODE_SLOTS * sizeof(struct node_conf) },
 		[PIN_choices] = { (void **)&inst->choices, CHOICE_SLOTS * sizeof(uint16_t) },
 		[PIN_conns] = { (void **)&inst->conns, buckets * sizeof(struct bucket) },
 		[PIN_ifaces] = { (void **)&inst->ifaces, sizeof(struct ifaces) },
 		[PIN_cursors] = { (void **)&inst->cursors, cpus * sizeof(struct cursors) },
-		[PIN_node_stats] = { (void **)&inst->node_stats, cpus * NODE_SLOTS * sizeof(struct node_stats) },
+		[PIN_node_stats] = { (void **)&inst->node_stats,
+				     cpus * NODE_SLOTS * sizeof(struct node_stats) },
 		[PIN_iface_stats] = { (void **)&inst->iface_stats,
 				      cpus * IFACE_SLOTS * sizeof(struct iface_stats) },
 		[PIN_drop_stats] = { (void **)&inst->drop_stats, cpus * sizeof(struct drop_stats) },
@@ -155,9 +157,10 @@ static int refuse_load(struct error *err, int ret)
 	if (ret == -ENOMEM || ret == -E2BIG)
 		return error_refuse(err, "cannot load the data plane", "ask for fewer connections",
 				    "not enough memory for the tables (%s)", strerror(-ret));
-	return error_refuse(err, "cannot load the data plane",
-			    "Linux 6.1 or later with BPF, BTF and XDP is needed; -d shows what the kernel says",
-			    "%s", strerror(-ret));
+	return error_refuse(
+		err, "cannot load the data plane",
+		"Linux 6.1 or later with BPF, BTF and XDP is needed; -d shows what the kernel says", "%s",
+		strerror(-ret));
 }
 
 /* What a program is told at its birth. */
@@ -315,8 +318,7 @@ int pin_open(const char *instance, const char *pin)
 static int refuse_open(struct error *err, const char *name, int ret)
 {
 	if (ret == -ENOENT)
-		return error_refuse(err, name, "xdp-vec attach IFACE makes it",
-				    "there is no such instance");
+		return error_refuse(err, name, "xdp-vec attach IFACE makes it", "there is no such instance");
 	if (ret == -EACCES || ret == -EPERM)
 		return error_refuse(err, name, "run as root", "the kernel does not permit it (%s)",
 				    strerror(-ret));
@@ -331,8 +333,10 @@ static int check_layout(int fd, const char *name, struct error *err)
 	if (!bpf_map_lookup_elem(fd, &only, &version) && version == LAYOUT_VERSION)
 		return 0;
 	return error_refuse(err, name,
-			    "let it go on with the xdp-vec that made it, or `xdp-vec detach` with that one and attach anew",
-			    "its tables have layout %u, this xdp-vec knows layout %u", version, LAYOUT_VERSION);
+			    "let it go on with the xdp-vec that made it, or `xdp-vec detach` with that one "
+			    "and attach anew",
+			    "its tables have layout %u, this xdp-vec knows layout %u", version,
+			    LAYOUT_VERSION);
 }
 
 static int check_netns(const struct instance *inst, const char *name, struct error *err)
@@ -341,9 +345,10 @@ static int check_netns(const struct instance *inst, const char *name, struct err
 
 	if (stat("/proc/self/ns/net", &netns) || netns.st_ino == inst->params->netns)
 		return 0;
-	return error_refuse(err, name,
-			    "run it there: nsenter --net=/run/netns/NAME xdp-vec …, or choose another instance with -i",
-			    "this instance lives in another network namespace");
+	return error_refuse(
+		err, name,
+		"run it there: nsenter --net=/run/netns/NAME xdp-vec …, or choose another instance with -i",
+		"this instance lives in another network namespace");
 }
 
 int instance_lock(const char *dir)
@@ -426,8 +431,8 @@ void instance_close(struct instance *inst)
 
 void instance_settle(void)
 {
-	/* Waits for all CPUs to pass a point where no packet is being worked on. Where CPUs without a timer forbid
-	 * it, the longest that a packet can take has passed many times over. */
+	/* Waits for all CPUs to pass a point where no packet is being worked on. Where CPUs without a timer
+	 * forbid it, the longest that a packet can take has passed many times over. */
 	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
 }

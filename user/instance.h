@@ -24,21 +24,21 @@ struct gateway;
 struct instance {
 	char name[64];
 	struct gateway *skel; /* only in the process that made the instance, until it is closed */
-	int lock_fd;		  /* of the pins' directory, or -1 */
+	int lock_fd;	      /* of the pins' directory, or -1 */
 
 	/* The tables in memory, shared with the data plane. */
 	struct params *params;
-	struct service *services;	     /* [SERVICE_SLOTS] */
-	struct service_conf *service_conf;   /* [SERVICE_SLOTS] */
-	struct node *nodes;		     /* [NODE_SLOTS] */
-	struct node_conf *node_conf;	     /* [NODE_SLOTS] */
-	uint16_t *choices;		     /* [CHOICE_SLOTS] */
-	struct bucket *conns;		     /* [params->buckets] */
-	struct iface *ifaces;		     /* [IFACE_SLOTS] */
-	uint32_t *cursors;		     /* [cpus][SERVICE_SLOTS] */
-	struct node_stats *node_stats;	     /* [cpus][NODE_SLOTS] */
-	struct iface_stats *iface_stats;     /* [cpus][IFACE_SLOTS] */
-	struct drop_stats *drop_stats;	     /* [cpus] */
+	struct service *services;	   /* [SERVICE_SLOTS] */
+	struct service_conf *service_conf; /* [SERVICE_SLOTS] */
+	struct node *nodes;		   /* [NODE_SLOTS] */
+	struct node_conf *node_conf;	   /* [NODE_SLOTS] */
+	uint16_t *choices;		   /* [CHOICE_SLOTS] */
+	struct bucket *conns;		   /* [params->buckets] */
+	struct iface *ifaces;		   /* [IFACE_SLOTS] */
+	uint32_t *cursors;		   /* [cpus][SERVICE_SLOTS] */
+	struct node_stats *node_stats;	   /* [cpus][NODE_SLOTS] */
+	struct iface_stats *iface_stats;   /* [cpus][IFACE_SLOTS] */
+	struct drop_stats *drop_stats;	   /* [cpus] */
 
 	int vec_conf_fd; /* hash: VEC's slot → struct vec_conf */
 	int egress_fd;	 /* devmap */
@@ -58,7 +58,8 @@ void instance_close(struct instance *inst);
 
 /* `attach`: make the instance if it is not there, else load the program anew over its tables and swap it into
  * every link; then attach what is named and not attached. warnings go to the callback, a line each. */
-int instance_attach(const char *name, const struct spec *spec, void (*warn)(const char *line), struct error *err);
+int instance_attach(const char *name, const struct spec *spec, void (*warn)(const char *line),
+		    struct error *err);
 
 /* `detach`: the interfaces named, or everything, pins included. */
 int instance_detach(const char *name, const struct spec *spec, struct error *err);

@@ -33,7 +33,7 @@ enum pin {
 #define X(name) PIN_##name,
 	PINS(X)
 #undef X
-	PIN_COUNT,
+		PIN_COUNT,
 };
 
 extern const char *const pin_names[PIN_COUNT];
@@ -43,7 +43,8 @@ struct bpf_map;
 /* The skeleton's map behind a pin; NULL for programs. */
 struct bpf_map *skel_map(const struct gateway *skel, enum pin pin);
 
-/* Open and load the skeleton for these params, over existing maps (descriptors by enum pin) or NULL for new ones. */
+/* Open and load the skeleton for these params, over existing maps (descriptors by enum pin) or NULL for new
+ * ones. */
 int skel_load(const struct params *params, const int *reuse, struct gateway **out, struct error *err);
 
 int pin_open(const char *instance, const char *pin);

@@ -13,26 +13,16 @@ static const struct {
 	enum spec_command command;
 	int (*carry_out)(const struct invocation *run, struct error *err);
 } handlers[] = {
-	{ CMD_ATTACH, cmd_attach },
-	{ CMD_DETACH, cmd_detach },
-	{ CMD_STATUS, cmd_status },
-	{ CMD_STATS, cmd_stats },
-	{ CMD_VEC_ADD, cmd_apply },
-	{ CMD_VEC_SET, cmd_apply },
-	{ CMD_VEC_DEL, cmd_apply },
-	{ CMD_VEC_SHOW, cmd_vec_show },
-	{ CMD_DEFAULTS_SET, cmd_apply },
-	{ CMD_DEFAULTS_SHOW, cmd_defaults_show },
-	{ CMD_PORT_ADD, cmd_apply },
-	{ CMD_PORT_SET, cmd_apply },
-	{ CMD_PORT_DEL, cmd_apply },
-	{ CMD_PORT_SHOW, cmd_port_show },
-	{ CMD_NODE_ADD, cmd_apply },
-	{ CMD_NODE_SET, cmd_apply },
-	{ CMD_NODE_DEL, cmd_apply },
-	{ CMD_NODE_SHOW, cmd_node_show },
-	{ CMD_CONN_SHOW, cmd_conn_show },
-	{ CMD_CONN_COUNT, cmd_conn_count },
+	{ CMD_ATTACH, cmd_attach },	    { CMD_DETACH, cmd_detach },
+	{ CMD_STATUS, cmd_status },	    { CMD_STATS, cmd_stats },
+	{ CMD_VEC_ADD, cmd_apply },	    { CMD_VEC_SET, cmd_apply },
+	{ CMD_VEC_DEL, cmd_apply },	    { CMD_VEC_SHOW, cmd_vec_show },
+	{ CMD_DEFAULTS_SET, cmd_apply },    { CMD_DEFAULTS_SHOW, cmd_defaults_show },
+	{ CMD_PORT_ADD, cmd_apply },	    { CMD_PORT_SET, cmd_apply },
+	{ CMD_PORT_DEL, cmd_apply },	    { CMD_PORT_SHOW, cmd_port_show },
+	{ CMD_NODE_ADD, cmd_apply },	    { CMD_NODE_SET, cmd_apply },
+	{ CMD_NODE_DEL, cmd_apply },	    { CMD_NODE_SHOW, cmd_node_show },
+	{ CMD_CONN_SHOW, cmd_conn_show },   { CMD_CONN_COUNT, cmd_conn_count },
 	{ CMD_CONN_FLUSH, cmd_conn_flush },
 };
 
@@ -85,9 +75,12 @@ static int report(const struct error *err, bool json)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },	      { "pretty", no_argument, NULL, 'p' },
-		{ "debug", no_argument, NULL, 'd' },	      { "instance", required_argument, NULL, 'i' },
-		{ "help", no_argument, NULL, 'h' },	      { "version", no_argument, NULL, 'V' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "pretty", no_argument, NULL, 'p' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "instance", required_argument, NULL, 'i' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *from_environment = getenv("XDP_VEC_INSTANCE");
@@ -127,13 +120,14 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		usage(stderr);
-		return STATUS_WORDS;
+		error_words(&err, "no command", "xdp-vec help lists them", "nothing was asked for");
+		return report(&err, run.json);
 	}
 	if (!debug)
 		libbpf_set_print(quiet);
 	if (check_instance_name(run.instance, &err) ||
-	    spec_parse(argc - optind, (const char *const *)argv + optind, &run.spec, &err) || carry_out(&run, &err))
+	    spec_parse(argc - optind, (const char *const *)argv + optind, &run.spec, &err) ||
+	    carry_out(&run, &err))
 		return report(&err, run.json);
 	if (fflush(stdout) || ferror(stdout)) {
 		error_refuse(&err, "standard output", NULL, "cannot be written");

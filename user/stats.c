@@ -50,7 +50,9 @@ static void write_interfaces(FILE *out, const struct instance *inst)
 
 			for (uint32_t cpu = 0; cpu < inst->params->cpus; cpu++)
 				total += inst->iface_stats[cpu * IFACE_SLOTS + slot].verdict[verdict];
-			fprintf(out, "xdpvec_interface_packets_total{interface=\"%s\",verdict=\"%s\"} %" PRIu64 "\n",
+			fprintf(out,
+				"xdpvec_interface_packets_total{interface=\"%s\",verdict=\"%s\"} %" PRIu64
+				"\n",
 				ifname, verdict_names[verdict], total);
 		}
 	}
@@ -96,7 +98,8 @@ static uint64_t sum(const struct node_view *view, size_t offset)
 	uint64_t total = 0;
 
 	for (uint32_t cpu = 0; cpu < view->inst->params->cpus; cpu++) {
-		const struct node_stats *stats = &view->inst->node_stats[(size_t)cpu * NODE_SLOTS + view->node];
+		const struct node_stats *stats =
+			&view->inst->node_stats[(size_t)cpu * NODE_SLOTS + view->node];
 
 		total += *(const __u64 *)((const char *)stats + offset);
 	}
@@ -143,7 +146,8 @@ static uint64_t up(const struct node_view *view)
 	return node_up(view->inst, view->node);
 }
 
-/* A family with help follows on its own lines; one without continues the family before it, with one more label. */
+/* A family with help follows on its own lines; one without continues the family before it, with one more
+ * label. */
 static const struct node_family {
 	const char *name;
 	const char *type;
@@ -170,11 +174,12 @@ static void write_node(FILE *out, const struct node_family *of, const struct nod
 	char vec[ADDR_TEXT_MAX], node[ADDR_TEXT_MAX];
 
 	fprintf(out, "%s{vec=\"%s\",port=\"%u\",proto=\"%s\",node=\"%s\"%s} %" PRIu64 "\n", of->name,
-		addr_text(&service.addr, vec), service.port, proto_text(service.proto), addr_text(&addr, node),
-		of->label, of->value(view));
+		addr_text(&service.addr, vec), service.port, proto_text(service.proto),
+		addr_text(&addr, node), of->label, of->value(view));
 }
 
-static void write_nodes(FILE *out, const struct instance *inst, struct tables *tables, const struct conn_counts *counts)
+static void write_nodes(FILE *out, const struct instance *inst, struct tables *tables,
+			const struct conn_counts *counts)
 {
 	for (size_t i = 0; i < sizeof(node_families) / sizeof(node_families[0]); i++) {
 		const struct node_family *of = &node_families[i];

@@ -4,7 +4,8 @@
  *
  * Order of every change: what the data plane does not see yet is written first; then one store of 8 bytes
  * shows it; what is no longer seen is cleaned up last, after the packets in flight have passed. A process
- * killed in between leaves at worst slots that nobody sees (SERVICE_GONE, NODE_LEAVING): tables_new() completes them.
+ * killed in between leaves at worst slots that nobody sees (SERVICE_GONE, NODE_LEAVING): tables_new()
+ * completes them.
  */
 #include "tables.h"
 
@@ -196,8 +197,8 @@ struct tables *tables_new(struct instance *inst)
 		if (service_live(&inst->services[slot]) && index_service(tables, slot))
 			goto fail;
 	for (uint32_t slot = 1; slot < NODE_SLOTS; slot++)
-		if (inst->nodes[slot].service != NODE_UNUSED && service_live(&inst->services[inst->nodes[slot].service]) &&
-		    index_node(tables, slot))
+		if (inst->nodes[slot].service != NODE_UNUSED &&
+		    service_live(&inst->services[inst->nodes[slot].service]) && index_node(tables, slot))
 			goto fail;
 	if (inst->lock_fd >= 0)
 		complete_removals(tables);
@@ -263,7 +264,8 @@ const uint32_t *tables_services(struct tables *tables, uint32_t vec, unsigned in
 	}
 	out->count = 0;
 	/* By address: all of them follow the place where the VEC itself (port 0) would stand. */
-	for (unsigned int i = list_place(tables->inst, &tables->all, vec, order_services); i < tables->all.count; i++) {
+	for (unsigned int i = list_place(tables->inst, &tables->all, vec, order_services);
+	     i < tables->all.count; i++) {
 		uint32_t slot = tables->all.slots[i];
 
 		if (memcmp(services[slot].addr, services[vec].addr, sizeof(services[vec].addr)) ||
@@ -320,7 +322,7 @@ static void refresh_timeouts(struct tables *tables, uint32_t service)
 	uint64_t ms[CLASS_COUNT];
 
 	service_timeouts(tables->inst, service, ms);
-	for (int class = 0; class < CLASS_COUNT; class++)
+	for (int class = 0; class < CLASS_COUNT; class ++)
 		tables->inst->services[service].timeout[class] = instance_ticks(tables->inst, ms[class]);
 }
 
@@ -375,9 +377,11 @@ static uint32_t choices_find_room(const struct tables *tables, uint32_t room)
 		const struct service_conf *conf = &inst->service_conf[slot];
 		uint64_t choice = inst->services[slot].choice;
 
-		used[count++] = (struct extent){ conf->choice_first, conf->choice_first + 2 * conf->choice_room };
+		used[count++] =
+			(struct extent){ conf->choice_first, conf->choice_first + 2 * conf->choice_room };
 		/* In force, though its owner was killed before it said so in choice_first. */
-		used[count++] = (struct extent){ (uint32_t)choice, (uint32_t)choice + (uint32_t)(choice >> 32) };
+		used[count++] =
+			(struct extent){ (uint32_t)choice, (uint32_t)choice + (uint32_t)(choice >> 32) };
 	}
 	qsort(used, count, sizeof(*used), order_extents);
 	for (unsigned int i = 0; i < count; i++) {
@@ -393,7 +397,8 @@ static uint32_t choices_find_room(const struct tables *tables, uint32_t room)
 static void stagger_cursors(struct instance *inst, uint32_t service, uint32_t count)
 {
 	for (uint32_t cpu = 0; cpu < inst->params->cpus; cpu++)
-		inst->cursors[(size_t)cpu * SERVICE_SLOTS + service] = (uint64_t)count * cpu / inst->params->cpus;
+		inst->cursors[(size_t)cpu * SERVICE_SLOTS + service] =
+			(uint64_t)count * cpu / inst->params->cpus;
 }
 
 /* Lay the walk of a service out anew and let the data plane see it by one store. */
@@ -436,8 +441,8 @@ static int publish_choices(struct tables *tables, uint32_t service, struct error
 		goto out;
 	}
 	/* The half that is not in force. */
-	first = (uint32_t)row->choice == conf->choice_first ? conf->choice_first + conf->choice_room :
-							       conf->choice_first;
+	first = (uint32_t)row->choice == conf->choice_first ? conf->choice_first + conf->choice_room
+							    : conf->choice_first;
 	choice_lay_out(weights, ids, list->count, inst->choices + first);
 	__atomic_store_n(&row->choice, count ? (uint64_t)count << 32 | first : first, __ATOMIC_RELEASE);
 out:
@@ -469,7 +474,8 @@ void service_walk(struct tables *tables, uint32_t service, uint32_t *last_node, 
 	free(weights);
 }
 
-/* ---- Removal -------------------------------------------------------------------------------------------- */
+/* ---- Removal --------------------------------------------------------------------------------------------
+ */
 
 static void node_free_slot(struct instance *inst, uint32_t node)
 {
@@ -535,7 +541,8 @@ static void service_remove(struct tables *tables, uint32_t slot)
 	__atomic_store_n(&row->head, SERVICE_GONE, __ATOMIC_RELEASE);
 }
 
-/* ---- VECs ------------------------------------------------------------------------------------------------ */
+/* ---- VECs ------------------------------------------------------------------------------------------------
+ */
 
 static const char *name_text(const struct service_name *name)
 {
@@ -597,7 +604,8 @@ static void vec_conf_merge(struct vec_conf *conf, const struct spec *spec)
 		memcpy(conf->dev, spec->dev, sizeof(conf->dev));
 }
 
-static int vec_conf_write(const struct instance *inst, uint32_t vec, const struct vec_conf *conf, struct error *err)
+static int vec_conf_write(const struct instance *inst, uint32_t vec, const struct vec_conf *conf,
+			  struct error *err)
 {
 	if (bpf_map_update_elem(inst->vec_conf_fd, &vec, conf, BPF_ANY))
 		return error_refuse(err, "cannot store the VEC", NULL, "%s", strerror(errno));
@@ -696,11 +704,12 @@ static int vec_add(struct tables *tables, const struct spec *spec, struct error 
 {
 	struct service_name name = { .addr = spec->addr };
 	struct vec_conf conf = { 0 };
-	uint32_t ifindex, vec;
+	uint32_t ifindex, vec = 0;
 	int ret;
 
 	if (tables_find(tables, &name))
-		return error_refuse(err, address_text(&spec->addr), "`vec set` changes it", "this VEC exists already");
+		return error_refuse(err, address_text(&spec->addr), "`vec set` changes it",
+				    "this VEC exists already");
 	ret = check_name_free(tables, spec, 0, err);
 	if (!ret && given(spec, FIELD_DEV))
 		ret = device_index(spec->dev, &ifindex, err);
@@ -777,7 +786,8 @@ static int vec_del(struct tables *tables, const struct spec *spec, struct error 
 	return 0;
 }
 
-/* ---- Ports ------------------------------------------------------------------------------------------------ */
+/* ---- Ports ------------------------------------------------------------------------------------------------
+ */
 
 static void port_conf_merge(struct service_conf *conf, const struct spec *spec)
 {
@@ -789,7 +799,8 @@ static void port_conf_merge(struct service_conf *conf, const struct spec *spec)
 		conf->weight_bound = spec->weight_bound;
 }
 
-static int find_port(struct tables *tables, const struct service_name *name, uint32_t *port, struct error *err)
+static int find_port(struct tables *tables, const struct service_name *name, uint32_t *port,
+		     struct error *err)
 {
 	*port = tables_find(tables, name);
 	if (*port)
@@ -805,10 +816,11 @@ static int port_add(struct tables *tables, const struct spec *spec, struct error
 	uint32_t slot;
 
 	if (!tables_find(tables, &vec))
-		return error_refuse(err, name_text(&spec->service), "make the VEC first: xdp-vec vec add ADDR",
-				    "no VEC has this address");
+		return error_refuse(err, name_text(&spec->service),
+				    "make the VEC first: xdp-vec vec add ADDR", "no VEC has this address");
 	if (tables_find(tables, &spec->service))
-		return error_refuse(err, name_text(&spec->service), "`port set` changes it", "this port exists already");
+		return error_refuse(err, name_text(&spec->service), "`port set` changes it",
+				    "this port exists already");
 	port_conf_merge(&conf, spec);
 	return service_insert(tables, &spec->service, conf, &slot, err);
 }
@@ -848,7 +860,8 @@ static int port_del(struct tables *tables, const struct spec *spec, struct error
 	return 0;
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------------------ */
+/* ---- Nodes ------------------------------------------------------------------------------------------------
+ */
 
 /* The half that is not in force is written, then live turns to it. */
 static void hop_write(struct node *node, const struct hop *hop)
@@ -870,8 +883,8 @@ int tables_set_hop(struct tables *tables, uint32_t node, const struct hop *hop, 
 	return publish_choices(tables, inst->nodes[node].service, err);
 }
 
-/* Where packets for the node go, as the kernel's routes and neighbours have it. -EAGAIN: the node does not answer (yet);
- * *hop is then HOP_NONE. */
+/* Where packets for the node go, as the kernel's routes and neighbours have it. -EAGAIN: the node does not
+ * answer (yet); *hop is then HOP_NONE. */
 static int node_resolve(struct instance *inst, const struct in6_addr *addr, const struct node_conf *conf,
 			struct hop *hop, struct error *err)
 {
@@ -882,16 +895,17 @@ static int node_resolve(struct instance *inst, const struct in6_addr *addr, cons
 	memset(hop, 0, sizeof(*hop));
 	ret = net_reach(addr, dev, conf->flags & NODE_MAC_FIXED ? 0 : RESOLVE_WAIT_MS, &reach);
 	if (ret)
-		return error_refuse(err, address_text(addr), NULL, "cannot ask the kernel for the way there: %s",
-				    strerror(-ret));
+		return error_refuse(err, address_text(addr), NULL,
+				    "cannot ask the kernel for the way there: %s", strerror(-ret));
 	switch (reach.kind) {
 	case REACH_LOCAL:
 		hop->kind = HOP_LOCAL;
 		return 0;
 	case REACH_ROUTED:
-		return error_refuse(err, address_text(addr),
-				    "direct routing needs every node on a link of the gateway; name it with `dev`",
-				    "the node is behind a router");
+		return error_refuse(
+			err, address_text(addr),
+			"direct routing needs every node on a link of the gateway; name it with `dev`",
+			"the node is behind a router");
 	case REACH_NONE:
 		return error_refuse(err, address_text(addr), "`ip route get` shows what the kernel thinks",
 				    "no route leads to the node");
@@ -919,8 +933,10 @@ static int check_weight(const struct service_conf *conf, const struct spec *spec
 	if (given(spec, FIELD_FIXED_WEIGHT) && spec->fixed_weight > (int32_t)weight)
 		weight = spec->fixed_weight;
 	if (weight > conf->weight_bound)
-		return error_refuse(err, address_text(&spec->addr), "`port set SERVICE weight-bound N` raises it",
-				    "the weight %u is above the port's bound of %u", weight, conf->weight_bound);
+		return error_refuse(err, address_text(&spec->addr),
+				    "`port set SERVICE weight-bound N` raises it",
+				    "the weight %u is above the port's bound of %u", weight,
+				    conf->weight_bound);
 	return 0;
 }
 
@@ -1028,7 +1044,8 @@ static int services_meant(struct tables *tables, const struct spec *spec, struct
 			return error_refuse(err, address_text(&spec->addr),
 					    "`node show` lists what there is, `node add` adds it",
 					    "it is no node of %s", name_text(&spec->service));
-		return list_insert(out, 0, port) ? error_refuse(err, "cannot go on", NULL, "out of memory") : 0;
+		return list_insert(out, 0, port) ? error_refuse(err, "cannot go on", NULL, "out of memory")
+						 : 0;
 	}
 	for (unsigned int i = 0; i < tables->all.count; i++)
 		if (node_is_of(tables, tables->all.slots[i], spec) &&
@@ -1036,7 +1053,8 @@ static int services_meant(struct tables *tables, const struct spec *spec, struct
 			return error_refuse(err, "cannot go on", NULL, "out of memory");
 	if (!out->count)
 		return error_refuse(err, address_text(&spec->addr),
-				    "`node show` lists what there is, `node add` adds it", "no service has this node");
+				    "`node show` lists what there is, `node add` adds it",
+				    "no service has this node");
 	return 0;
 }
 
@@ -1088,7 +1106,8 @@ static int node_del(struct tables *tables, const struct spec *spec, struct error
 	return ret;
 }
 
-/* ---- Defaults ------------------------------------------------------------------------------------------- */
+/* ---- Defaults -------------------------------------------------------------------------------------------
+ */
 
 static int defaults_set(struct tables *tables, const struct spec *spec)
 {

@@ -39,7 +39,8 @@ const uint32_t *tables_vecs(struct tables *tables, unsigned int *count);
 const uint32_t *tables_services(struct tables *tables, uint32_t vec, unsigned int *count);
 const uint32_t *tables_nodes(struct tables *tables, uint32_t service, unsigned int *count);
 
-/* Each carries out one spec (CMD_VEC_ADD, CMD_NODE_SET …): 0, or negative with *err filled and nothing changed. */
+/* Each carries out one spec (CMD_VEC_ADD, CMD_NODE_SET …): 0, or negative with *err filled and nothing
+ * changed. */
 int tables_apply(struct tables *tables, const struct spec *spec, struct error *err);
 
 /* Take every address that a VEC claimed off its interface: first of all when an instance is removed. */
@@ -56,12 +57,12 @@ uint32_t node_weight(const struct instance *inst, uint32_t node);
 /* Is it known where to send the node's packets? */
 bool node_up(const struct instance *inst, uint32_t node);
 const struct hop *node_hop(const struct instance *inst, uint32_t node);
-/* Positions of the walk in force: the node chosen last (slot, 0: none yet) and the eligible weight, of the CPU
- * that has gone farthest (¶27). */
+/* Positions of the walk in force: the node chosen last (slot, 0: none yet) and the eligible weight, of the
+ * CPU that has gone farthest (¶27). */
 void service_walk(struct tables *tables, uint32_t service, uint32_t *last_node, uint32_t *eligible_weight);
 
-/* Set where a node's packets go, without asking the network: for tests and the bench, and for the neighbour watcher.
- * The service's choices are laid out anew if its eligibility changed. */
+/* Set where a node's packets go, without asking the network: for tests and the bench, and for the neighbour
+ * watcher. The service's choices are laid out anew if its eligibility changed. */
 int tables_set_hop(struct tables *tables, uint32_t node, const struct hop *hop, struct error *err);
 
 #endif
