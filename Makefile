@@ -107,7 +107,7 @@ $(OUTPUT)/bpf/%.bpf.o: %.bpf.c
 $(OUTPUT)/skel/%.skel.h: $(OUTPUT)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	@mkdir -p $(@D)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) >$@
+	$(Q){ echo "/* NOLINTBEGIN: generated */"; $(BPFTOOL) gen skeleton $< name $(subst -,_,$*) && echo "/* NOLINTEND */"; } >$@
 
 # Which skeletons a file includes is known only after its first compilation: all of them come first.
 $(OUTPUT)/obj/%.o: %.c | $(skeletons)

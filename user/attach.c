@@ -282,6 +282,19 @@ static int attach_one(struct instance *inst, const struct link_info *link, enum 
 	return 0;
 }
 
+/* An interface attached in another mode than the one asked for stays as it is: changing it would leave a gap.
+ */
+static int check_mode(const struct link_info *link, const struct spec *spec, struct error *err)
+{
+	bool native = attached_native(link->ifindex);
+
+	if (!(spec->given & 1u << FIELD_MODE) || spec->mode == MODE_AUTO ||
+	    native == (spec->mode == MODE_NATIVE))
+		return 0;
+	return error_refuse(err, link->name, "`xdp-vec detach IFACE` first", "it is attached in %s mode",
+			    native ? "native" : "generic");
+}
+
 static bool is_attached(const struct instance *inst, uint32_t ifindex)
 {
 	char pin[32];
@@ -295,6 +308,21 @@ static bool is_attached(const struct instance *inst, uint32_t ifindex)
 	attached = link_ifindex(fd) == ifindex;
 	close(fd);
 	return attached;
+}
+
+/* 0 or -errno. */
+static int link_remove(struct instance *inst, uint32_t ifindex)
+{
+	char pin[32], path[PIN_PATH_MAX];
+	int slot = 0;
+
+	link_pin_name(pin, ifindex);
+	pins_path(path, inst->name, "", pin);
+	if (unlink(path))
+		return -errno;
+	if (iface_slot_find(inst, ifindex, &slot))
+		inst->ifaces[slot].attached = 0;
+	return 0;
 }
 
 /* The program of every link that is there turns into the new one, at once and without a gap. */
@@ -380,6 +408,32 @@ out:
 	return ret;
 }
 
+/* All that are not attached yet, or none of them. */
+static int attach_all(struct instance *inst, const struct spec *spec, const struct link_info *links,
+		      void (*warn)(const char *line), struct error *err)
+{
+	bool fresh[SPEC_IFACES_MAX] = { false };
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < spec->iface_count; i++) {
+		fresh[i] = !is_attached(inst, links[i].ifindex);
+		if (!fresh[i])
+			ret = check_mode(&links[i], spec, err);
+	}
+	for (unsigned int i = 0; !ret && i < spec->iface_count; i++) {
+		if (!fresh[i])
+			continue;
+		ret = attach_one(inst, &links[i], spec->mode, warn, err);
+		if (!ret)
+			continue;
+		while (i-- > 0)
+			if (fresh[i])
+				link_remove(inst, links[i].ifindex);
+		break;
+	}
+	return ret;
+}
+
 int instance_attach(const char *name, const struct spec *spec, void (*warn)(const char *line),
 		    struct error *err)
 {
@@ -415,9 +469,7 @@ int instance_attach(const char *name, const struct spec *spec, void (*warn)(cons
 	}
 	if (ret)
 		goto out;
-	for (unsigned int i = 0; !ret && i < spec->iface_count; i++)
-		if (!is_attached(&inst, links[i].ifindex))
-			ret = attach_one(&inst, &links[i], spec->mode, warn, err);
+	ret = attach_all(&inst, spec, links, warn, err);
 	instance_close(&inst);
 	if (ret && made)
 		pins_remove(name, ""); /* an instance that never worked leaves nothing */
@@ -441,28 +493,11 @@ static int check_attached(const struct instance *inst, const char *ifname, uint3
 	return 0;
 }
 
-static int detach_one(struct instance *inst, const char *ifname, struct error *err)
-{
-	char pin[32], path[PIN_PATH_MAX];
-	uint32_t ifindex = 0;
-	int slot = 0;
-
-	if (check_attached(inst, ifname, &ifindex, err))
-		return -EPERM;
-	link_pin_name(pin, ifindex);
-	pins_path(path, inst->name, "", pin);
-	if (unlink(path))
-		return error_refuse(err, ifname, NULL, "cannot remove the link: %s", strerror(errno));
-	if (iface_slot_find(inst, ifindex, &slot))
-		inst->ifaces[slot].attached = 0;
-	return 0;
-}
-
 int instance_detach(const char *name, const struct spec *spec, struct error *err)
 {
 	char path[PIN_PATH_MAX], old[PIN_PATH_MAX];
+	uint32_t ifindexes[SPEC_IFACES_MAX] = { 0 };
 	struct instance inst;
-	uint32_t ifindex;
 	int root, ret = 0;
 
 	root = instance_lock(PINS_ROOT);
@@ -481,9 +516,13 @@ int instance_detach(const char *name, const struct spec *spec, struct error *err
 	if (spec->iface_count) {
 		ret = instance_open(&inst, name, true, err);
 		for (unsigned int i = 0; !ret && i < spec->iface_count; i++)
-			ret = check_attached(&inst, spec->ifaces[i], &ifindex, err);
-		for (unsigned int i = 0; !ret && i < spec->iface_count; i++)
-			ret = detach_one(&inst, spec->ifaces[i], err);
+			ret = check_attached(&inst, spec->ifaces[i], &ifindexes[i], err);
+		for (unsigned int i = 0; !ret && i < spec->iface_count; i++) {
+			ret = link_remove(&inst, ifindexes[i]);
+			if (ret)
+				error_refuse(err, spec->ifaces[i], NULL, "cannot remove the link: %s",
+					     strerror(-ret));
+		}
 		instance_close(&inst);
 	} else {
 		pins_remove(name, "~old");
