@@ -172,6 +172,9 @@ struct ifaces {
 	struct iface row[IFACE_SLOTS];
 };
 
+/* node_stats has one row more than there are CPUs: what user space counts. */
+#define USER_ROWS 1
+
 /* --- counters, [CPU][slot] ------------------------------------------------------------------ */
 
 struct node_stats {
@@ -191,8 +194,8 @@ struct params {
 	__u32 cpus;
 	__u32 buckets;
 	__u32 connections; /* capacity asked for */
-	__u32 pad;
-	__u64 stale_ms; /* defaults */
+	__u32 generation;  /* raised with every change of VECs, ports and nodes */
+	__u64 stale_ms;	   /* defaults */
 	__u64 fin_ms;
 	__u64 half_open_ms;
 	__u64 udp_ms;

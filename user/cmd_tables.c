@@ -231,21 +231,6 @@ int cmd_port_show(const struct invocation *run, struct error *err)
 
 /* ---- node ------------------------------------------------------------------------------------------- */
 
-static struct node_stats node_total(const struct instance *inst, uint32_t node)
-{
-	struct node_stats total = { 0 };
-
-	for (uint32_t cpu = 0; cpu < inst->params->cpus; cpu++) {
-		const struct node_stats *stats = &inst->node_stats[(size_t)cpu * NODE_SLOTS + node];
-
-		total.packets += stats->packets;
-		total.bytes += stats->bytes;
-		total.connections += stats->connections;
-		total.completed += stats->completed;
-	}
-	return total;
-}
-
 static void print_way(struct print *print, const struct instance *inst, uint32_t node)
 {
 	const struct hop *hop = node_hop(inst, node);
@@ -265,7 +250,7 @@ static void node_row(const struct instance *inst, const struct conn_counts *coun
 		     uint32_t node)
 {
 	const struct node_conf *conf = &inst->node_conf[node];
-	struct node_stats total = node_total(inst, node);
+	struct node_stats total = node_stats_total(inst, node);
 
 	print_row(print);
 	print_service(print, inst, inst->nodes[node].service);

@@ -16,6 +16,7 @@ struct invocation {
 /* Each: 0, or negative with *err filled. */
 int cmd_attach(const struct invocation *run, struct error *err);
 int cmd_detach(const struct invocation *run, struct error *err);
+int cmd_run(const struct invocation *run, struct error *err);
 int cmd_status(const struct invocation *run, struct error *err);
 int cmd_stats(const struct invocation *run, struct error *err);
 int cmd_apply(const struct invocation *run,

@@ -147,3 +147,41 @@ uint64_t conntable_purge_removed(struct instance *inst)
 {
 	return purge(inst, dead_by_removal, inst);
 }
+
+struct sweeper {
+	struct instance *inst;
+	uint32_t now;
+	bool tight;
+};
+
+static bool dead_by_time(const struct conn *conn, uint64_t head, const void *arg)
+{
+	const struct sweeper *sweeper = arg;
+	uint32_t class = head_class(head);
+	uint32_t timeout = sweeper->inst->services[lane_service(conn->lane)].timeout[class];
+
+	if (sweeper->tight && class != CLASS_ACTIVE)
+		timeout /= 4;
+	return conn_expired(sweeper->now, conn->seen, timeout);
+}
+
+struct sweep conntable_sweep(struct instance *inst, bool tight)
+{
+	struct node_stats *counters = &inst->node_stats[(size_t)inst->params->cpus * NODE_SLOTS];
+	const struct sweeper sweeper = { inst, instance_now(inst), tight };
+	struct conn *conns = (struct conn *)inst->conns;
+	struct sweep sweep = { 0 };
+
+	for (size_t i = 0; i < slots(inst); i++) {
+		uint64_t head = head_load(&conns[i]);
+
+		if (!head_taken(head))
+			continue;
+		sweep.taken++;
+		if (!purge_one(&conns[i], dead_by_time, &sweeper))
+			continue;
+		sweep.purged++;
+		counters[head_node(head)].completed += head_closing(head);
+	}
+	return sweep;
+}

@@ -41,6 +41,17 @@ void conntable_counts_free(struct conn_counts *counts);
 /* Free the entries of the filter, whatever their state; returns how many. */
 uint64_t conntable_purge(struct instance *inst, const struct conn_filter *filter);
 
+struct sweep {
+	uint64_t taken;	 /* entries found */
+	uint64_t purged; /* of these freed */
+};
+
+/*
+ * Free the entries that have expired (E9; ¶46), counting those that were closed or reset as completed. tight:
+ * the table is nearly full, so half-open, closed and reset entries get a quarter of their time.
+ */
+struct sweep conntable_sweep(struct instance *inst, bool tight);
+
 /* Free the entries whose service or node is removed or being removed (SERVICE_GONE, NODE_LEAVING). */
 uint64_t conntable_purge_removed(struct instance *inst);
 

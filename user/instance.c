@@ -57,7 +57,7 @@ static int mappings(struct instance *inst, struct mapping *list)
 		[PIN_ifaces] = { (void **)&inst->ifaces, sizeof(struct ifaces) },
 		[PIN_cursors] = { (void **)&inst->cursors, cpus * sizeof(struct cursors) },
 		[PIN_node_stats] = { (void **)&inst->node_stats,
-				     cpus * NODE_SLOTS * sizeof(struct node_stats) },
+				     (cpus + USER_ROWS) * NODE_SLOTS * sizeof(struct node_stats) },
 		[PIN_iface_stats] = { (void **)&inst->iface_stats,
 				      cpus * IFACE_SLOTS * sizeof(struct iface_stats) },
 		[PIN_drop_stats] = { (void **)&inst->drop_stats, cpus * sizeof(struct drop_stats) },
@@ -173,7 +173,7 @@ static void tell_program(struct gateway *skel, const struct params *params)
 	skel->rodata->ticks_untracked = (UNTRACKED_MS / 1000 * params->hz >> params->tick_shift) + 1;
 	bpf_map__set_max_entries(skel->maps.conns, params->buckets);
 	bpf_map__set_max_entries(skel->maps.cursors, params->cpus);
-	bpf_map__set_max_entries(skel->maps.node_stats, params->cpus * NODE_SLOTS);
+	bpf_map__set_max_entries(skel->maps.node_stats, (params->cpus + USER_ROWS) * NODE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.iface_stats, params->cpus * IFACE_SLOTS);
 	bpf_map__set_max_entries(skel->maps.drop_stats, params->cpus);
 }
@@ -427,6 +427,26 @@ void instance_close(struct instance *inst)
 	close_one(&inst->gateway_fd);
 	close_one(&inst->clock_fd);
 	close_one(&inst->lock_fd);
+}
+
+void instance_hold(const struct instance *inst)
+{
+	while (flock(inst->lock_fd, LOCK_EX) && errno == EINTR)
+		;
+}
+
+void instance_release(const struct instance *inst)
+{
+	flock(inst->lock_fd, LOCK_UN);
+}
+
+bool instance_removed(const struct instance *inst)
+{
+	struct stat now, ours;
+	char dir[PIN_PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%s/%s", PINS_ROOT, inst->name);
+	return stat(dir, &now) || fstat(inst->lock_fd, &ours) || now.st_ino != ours.st_ino;
 }
 
 void instance_settle(void)

@@ -36,7 +36,7 @@ struct instance {
 	struct bucket *conns;		   /* [params->buckets] */
 	struct iface *ifaces;		   /* [IFACE_SLOTS] */
 	uint32_t *cursors;		   /* [cpus][SERVICE_SLOTS] */
-	struct node_stats *node_stats;	   /* [cpus][NODE_SLOTS] */
+	struct node_stats *node_stats;	   /* [cpus + USER_ROWS][NODE_SLOTS] */
 	struct iface_stats *iface_stats;   /* [cpus][IFACE_SLOTS] */
 	struct drop_stats *drop_stats;	   /* [cpus] */
 
@@ -55,6 +55,12 @@ int instance_open(struct instance *inst, const char *name, bool lock, struct err
 
 /* Unmap, close descriptors, release the lock. Pins stay. Harmless on an instance that failed to open. */
 void instance_close(struct instance *inst);
+
+/* For a process that stays: the lock taken with instance_open() can be let go and taken again. */
+void instance_hold(const struct instance *inst);
+void instance_release(const struct instance *inst);
+/* Has the instance been detached since it was opened? */
+bool instance_removed(const struct instance *inst);
 
 /* `attach`: make the instance if it is not there, else load the program anew over its tables and swap it into
  * every link; then attach what is named and not attached. warnings go to the callback, a line each. */

@@ -888,3 +888,87 @@ int net_addr_announce(const struct in6_addr *addr, uint32_t ifindex)
 	close(fd);
 	return err;
 }
+
+/* ---- Watching ------------------------------------------------------------------------------------ */
+
+int net_neighbour_probe(const struct in6_addr *addr, uint32_t ifindex)
+{
+	struct rtnl nl;
+	int err = rtnl_open(&nl, 0);
+
+	if (err)
+		return err;
+	err = neighbour_use(&nl, wire_addr(addr), ifindex);
+	rtnl_close(&nl);
+	return err;
+}
+
+int net_watch_open(void)
+{
+	const struct sockaddr_nl groups = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (const struct sockaddr *)&groups, sizeof(groups)))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+struct watcher {
+	void (*changed)(const struct in6_addr *neighbour, void *arg);
+	void *arg;
+};
+
+static int watch_message(const struct nlmsghdr *nlh, void *data)
+{
+	const struct watcher *watcher = data;
+	const struct nlattr *attr;
+
+	if (nlh->nlmsg_type != RTM_NEWNEIGH && nlh->nlmsg_type != RTM_DELNEIGH) {
+		watcher->changed(NULL, watcher->arg);
+		return MNL_CB_OK;
+	}
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct ndmsg))
+		return MNL_CB_OK;
+	mnl_attr_for_each(attr, nlh, sizeof(struct ndmsg))
+	{
+		struct in6_addr addr = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+		uint16_t size = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) != NDA_DST || (size != 4 && size != 16))
+			continue;
+		memcpy(addr.s6_addr + 16 - size, mnl_attr_get_payload(attr), size);
+		watcher->changed(&addr, watcher->arg);
+	}
+	return MNL_CB_OK;
+}
+
+int net_watch_read(int fd, void (*changed)(const struct in6_addr *neighbour, void *arg), void *arg)
+{
+	struct watcher watcher = { changed, arg };
+	char buffer[16384];
+
+	for (;;) {
+		ssize_t size = recv(fd, buffer, sizeof(buffer), 0);
+
+		if (size > 0) {
+			mnl_cb_run(buffer, size, 0, 0, watch_message, &watcher);
+			continue;
+		}
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0 && errno == ENOBUFS) { /* more than the socket could hold: some are lost */
+			changed(NULL, arg);
+			continue;
+		}
+		return size < 0 && errno == EAGAIN ? 0 : -errno;
+	}
+}

@@ -62,4 +62,14 @@ int net_addr_del(const struct in6_addr *addr, uint32_t ifindex);
  * neighbour advertisement, once. 0, -ENODEV, -ENETDOWN, -EOPNOTSUPP when the link is not Ethernet, -errno. */
 int net_addr_announce(const struct in6_addr *addr, uint32_t ifindex);
 
+/* Have the kernel make sure that a neighbour is still where it was: its traffic passes the kernel by, so that
+ * nothing else would. ifindex as net_reach() gave it. 0 or -errno. */
+int net_neighbour_probe(const struct in6_addr *addr, uint32_t ifindex);
+
+/* A descriptor that becomes readable when links, neighbours, addresses or routes change; -errno. */
+int net_watch_open(void);
+/* Reads all that has come. changed is called for each change: with the neighbour's address, or with NULL
+ * where anything may have changed (links, addresses, routes, or changes lost). 0 or -errno. */
+int net_watch_read(int fd, void (*changed)(const struct in6_addr *neighbour, void *arg), void *arg);
+
 #endif

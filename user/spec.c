@@ -256,6 +256,11 @@ static const struct command commands[] = {
 	  NULL,
 	  "undo attach; without IFACE everything of the instance, tables included",
 	  { { FORM_MAYBE_LIST, FIELD_IFACES } } },
+	{ CMD_RUN,
+	  "run",
+	  NULL,
+	  "stay in the foreground: free expired connections, follow the neighbours",
+	  {} },
 	{ CMD_STATUS, "status", NULL, "show the instance on one screen, and what is wrong with it", {} },
 	{ CMD_STATS, "stats", NULL, "print all counters as Prometheus text", {} },
 

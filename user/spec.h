@@ -28,6 +28,7 @@ enum spec_command {
 	CMD_HELP, /* `help`, `OBJECT help`: spec.help_object says of what, NULL: everything */
 	CMD_ATTACH,
 	CMD_DETACH,
+	CMD_RUN,
 	CMD_STATUS,
 	CMD_STATS,
 	CMD_VEC_ADD,

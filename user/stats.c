@@ -3,7 +3,6 @@
 #include "stats.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <string.h>
@@ -91,39 +90,27 @@ struct node_view {
 	const struct instance *inst;
 	const struct conn_counts *counts;
 	uint32_t node;
+	struct node_stats stats;
 };
-
-static uint64_t sum(const struct node_view *view, size_t offset)
-{
-	uint64_t total = 0;
-
-	for (uint32_t cpu = 0; cpu < view->inst->params->cpus; cpu++) {
-		const struct node_stats *stats =
-			&view->inst->node_stats[(size_t)cpu * NODE_SLOTS + view->node];
-
-		total += *(const __u64 *)((const char *)stats + offset);
-	}
-	return total;
-}
 
 static uint64_t packets(const struct node_view *view)
 {
-	return sum(view, offsetof(struct node_stats, packets));
+	return view->stats.packets;
 }
 
 static uint64_t bytes(const struct node_view *view)
 {
-	return sum(view, offsetof(struct node_stats, bytes));
+	return view->stats.bytes;
 }
 
 static uint64_t connections(const struct node_view *view)
 {
-	return sum(view, offsetof(struct node_stats, connections));
+	return view->stats.connections;
 }
 
 static uint64_t completed(const struct node_view *view)
 {
-	return sum(view, offsetof(struct node_stats, completed));
+	return view->stats.completed;
 }
 
 static uint64_t active(const struct node_view *view)
@@ -193,7 +180,9 @@ static void write_nodes(FILE *out, const struct instance *inst, struct tables *t
 			const uint32_t *list = tables_nodes(tables, slots[port], &nodes);
 
 			for (unsigned int k = 0; k < nodes; k++)
-				write_node(out, of, &(struct node_view){ inst, counts, list[k] });
+				write_node(out, of,
+					   &(struct node_view){ inst, counts, list[k],
+								node_stats_total(inst, list[k]) });
 		}
 	}
 }

@@ -863,6 +863,21 @@ static int port_del(struct tables *tables, const struct spec *spec, struct error
 /* ---- Nodes ------------------------------------------------------------------------------------------------
  */
 
+struct node_stats node_stats_total(const struct instance *inst, uint32_t node)
+{
+	struct node_stats total = { 0 };
+
+	for (uint32_t row = 0; row < inst->params->cpus + USER_ROWS; row++) {
+		const struct node_stats *stats = &inst->node_stats[(size_t)row * NODE_SLOTS + node];
+
+		total.packets += stats->packets;
+		total.bytes += stats->bytes;
+		total.connections += stats->connections;
+		total.completed += stats->completed;
+	}
+	return total;
+}
+
 /* The half that is not in force is written, then live turns to it. */
 static void hop_write(struct node *node, const struct hop *hop)
 {
@@ -886,14 +901,14 @@ int tables_set_hop(struct tables *tables, uint32_t node, const struct hop *hop, 
 /* Where packets for the node go, as the kernel's routes and neighbours have it. -EAGAIN: the node does not
  * answer (yet); *hop is then HOP_NONE. */
 static int node_resolve(struct instance *inst, const struct in6_addr *addr, const struct node_conf *conf,
-			struct hop *hop, struct error *err)
+			int wait_ms, struct hop *hop, struct error *err)
 {
 	const char *dev = conf->dev[0] ? conf->dev : NULL;
 	struct reach reach;
 	int ret, slot;
 
 	memset(hop, 0, sizeof(*hop));
-	ret = net_reach(addr, dev, conf->flags & NODE_MAC_FIXED ? 0 : RESOLVE_WAIT_MS, &reach);
+	ret = net_reach(addr, dev, conf->flags & NODE_MAC_FIXED ? 0 : wait_ms, &reach);
 	if (ret)
 		return error_refuse(err, address_text(addr), NULL,
 				    "cannot ask the kernel for the way there: %s", strerror(-ret));
@@ -924,6 +939,22 @@ static int node_resolve(struct instance *inst, const struct in6_addr *addr, cons
 	memcpy(hop->dst_mac, conf->flags & NODE_MAC_FIXED ? conf->mac : reach.mac, MAC_LEN);
 	memcpy(hop->src_mac, reach.src_mac, MAC_LEN);
 	return 0;
+}
+
+int tables_refresh_node(struct tables *tables, uint32_t node, struct error *err)
+{
+	struct instance *inst = tables->inst;
+	struct in6_addr addr = node_addr_of(inst, node);
+	struct hop hop;
+	int ret = node_resolve(inst, &addr, &inst->node_conf[node], 0, &hop, err);
+
+	/* A neighbour that does not answer just now keeps its MAC: whether it serves is for the advisors to
+	 * say. */
+	if (ret == -EAGAIN && node_up(inst, node))
+		return 0;
+	if (ret && ret != -EAGAIN)
+		return ret;
+	return memcmp(&hop, node_hop(inst, node), sizeof(hop)) ? tables_set_hop(tables, node, &hop, err) : 0;
 }
 
 static int check_weight(const struct service_conf *conf, const struct spec *spec, struct error *err)
@@ -1001,7 +1032,7 @@ static int node_add(struct tables *tables, const struct spec *spec, struct error
 		conf.weight = conf.weight_now = inst->service_conf[port].weight_bound;
 	memcpy(conf.addr, &spec->addr, sizeof(conf.addr));
 	node_conf_merge(&conf, spec);
-	ret = node_resolve(inst, &spec->addr, &conf, &hop, err);
+	ret = node_resolve(inst, &spec->addr, &conf, RESOLVE_WAIT_MS, &hop, err);
 	if (ret && ret != -EAGAIN)
 		return ret;
 	slot = node_slot_free(tables);
@@ -1010,8 +1041,8 @@ static int node_add(struct tables *tables, const struct spec *spec, struct error
 				    "the node table is full: %u pairs of node and service", NODE_SLOTS - 1);
 	inst->node_conf[slot] = conf;
 	hop_write(&inst->nodes[slot], &hop);
-	for (uint32_t cpu = 0; cpu < inst->params->cpus; cpu++)
-		memset(&inst->node_stats[(size_t)cpu * NODE_SLOTS + slot], 0, sizeof(*inst->node_stats));
+	for (uint32_t row = 0; row < inst->params->cpus + USER_ROWS; row++)
+		memset(&inst->node_stats[(size_t)row * NODE_SLOTS + slot], 0, sizeof(*inst->node_stats));
 	__atomic_store_n(&inst->nodes[slot].service, port, __ATOMIC_RELEASE);
 	if (index_node(tables, slot)) {
 		node_free_slot(inst, slot);
@@ -1065,8 +1096,8 @@ static void node_ask_again(struct tables *tables, uint32_t node)
 	struct error ignored;
 	struct hop hop;
 
-	if (!node_up(tables->inst, node) &&
-	    !node_resolve(tables->inst, &addr, &tables->inst->node_conf[node], &hop, &ignored))
+	if (!node_up(tables->inst, node) && !node_resolve(tables->inst, &addr, &tables->inst->node_conf[node],
+							  RESOLVE_WAIT_MS, &hop, &ignored))
 		hop_write(&tables->inst->nodes[node], &hop);
 }
 
@@ -1128,6 +1159,7 @@ static int defaults_set(struct tables *tables, const struct spec *spec)
 
 int tables_apply(struct tables *tables, const struct spec *spec, struct error *err)
 {
+	tables->inst->params->generation++;
 	switch (spec->command) {
 	case CMD_VEC_ADD:
 		return vec_add(tables, spec, err);

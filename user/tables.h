@@ -54,12 +54,18 @@ void service_timeouts(const struct instance *inst, uint32_t service, uint64_t ms
 
 /* The weight with which a node takes part in the choice: 0 if it is quiesced, leaving or not up. */
 uint32_t node_weight(const struct instance *inst, uint32_t node);
+/* The node's counters, summed over all CPUs and user space. */
+struct node_stats node_stats_total(const struct instance *inst, uint32_t node);
 /* Is it known where to send the node's packets? */
 bool node_up(const struct instance *inst, uint32_t node);
 const struct hop *node_hop(const struct instance *inst, uint32_t node);
 /* Positions of the walk in force: the node chosen last (slot, 0: none yet) and the eligible weight, of the
  * CPU that has gone farthest (¶27). */
 void service_walk(struct tables *tables, uint32_t service, uint32_t *last_node, uint32_t *eligible_weight);
+
+/* Ask the kernel anew for the way to the node, without waiting for a neighbour that is not known, and use it
+ * where it differs. 0, or negative with *err filled. */
+int tables_refresh_node(struct tables *tables, uint32_t node, struct error *err);
 
 /* Set where a node's packets go, without asking the network: for tests and the bench, and for the neighbour
  * watcher. The service's choices are laid out anew if its eligibility changed. */

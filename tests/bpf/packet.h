@@ -76,7 +76,7 @@ struct outcome {
 void frame_run(const struct instance *inst, uint32_t ifindex, const struct frame *in, struct outcome *out);
 
 /* Every counter, summed over the CPUs; of nodes those in the first slots, which are given out first. */
-#define NODES_WATCHED 64
+#define NODES_WATCHED 1024
 struct counters {
 	uint64_t verdict[IFACE_SLOTS][8];
 	uint64_t drop[DROP_COUNT];
