@@ -3,7 +3,9 @@
  * Tables that change while connections are there, as packets meet them (E10): each command takes
  * effect for the next packet, whole, and what it did not name goes on as before.
  */
-#include <net/if.h>
+#include <linux/bpf.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #include <criterion/new/assert.h>
 
 #include "conntable.h"
+#include "hash.h"
 #include "lab.h"
 
 #define CONNECTIONS 4096
@@ -235,6 +238,58 @@ Test(changes, a_port_added_to_a_vec_takes_its_packets_from_the_host)
 	sends(OPENS_AT(1), .from_port = 1, .to_port = 443, .flags = SYN);
 }
 
+/* The n-th name of a service of the VEC, and the slot where a search for it begins. */
+static uint32_t name_number(uint32_t n, struct service_name *name)
+{
+	uint64_t addr[2];
+
+	*name = (struct service_name){ .port = 1 + n % 65535,
+				       .proto = n / 65535 ? IPPROTO_UDP : IPPROTO_TCP };
+	cr_assert(zero(int, addr_parse("10.0.0.100", &name->addr)));
+	memcpy(addr, &name->addr, sizeof(addr));
+	return hash_service(inst.params->keys, addr[0], addr[1], DOOR(htons(name->port), name->proto)) %
+	       SERVICE_SLOTS;
+}
+
+/* Up to max names for which it begins at one and the same. Returns how many. */
+static unsigned int find_neighbours(struct service_name *names, unsigned int max)
+{
+	static uint8_t crowd[SERVICE_SLOTS];
+	struct service_name name;
+	unsigned int count = 0;
+	uint32_t home = 0;
+
+	for (uint32_t n = 0; n < 2 * 65535; n++)
+		crowd[name_number(n, &name)]++;
+	for (uint32_t slot = 0; slot < SERVICE_SLOTS; slot++)
+		if (crowd[slot] > crowd[home])
+			home = slot;
+	for (uint32_t n = 0; n < 2 * 65535 && count < max; n++)
+		if (name_number(n, &name) == home)
+			names[count++] = name;
+	return count;
+}
+
+Test(changes, services_that_hash_alike_are_told_apart_and_outlive_each_other)
+{
+	struct service_name names[5];
+	unsigned int count = find_neighbours(names, COUNT(names));
+	char text[SERVICE_TEXT_MAX];
+
+	cr_assert(ge(uint, count, 2), "more names than slots, and no two share one");
+	for (unsigned int i = 0; i < count; i++) {
+		apply("port add %s", service_text(&names[i], text));
+		node_add(text, 1 + i, 10);
+		sends(OPENS_AT(1 + i), .to_port = names[i].port, .proto = names[i].proto, .flags = SYN);
+	}
+	for (unsigned int gone = 0; gone < count; gone++) {
+		apply("port del %s", service_text(&names[gone], text));
+		for (unsigned int i = 0; i < count; i++)
+			sends(i <= gone ? PASSES : FOLLOWS_TO(1 + i), .to_port = names[i].port,
+			      .proto = names[i].proto, .flags = SYN);
+	}
+}
+
 /* Removed services leave marks that a search goes on behind, however many there are. */
 Test(changes, services_are_found_among_many_that_came_and_went)
 {
@@ -398,4 +453,89 @@ Test(changes, tables_that_change_at_random_are_always_what_was_asked_for, .timeo
 		for (int i = 0; i < 20; i++)
 			send_at_random(&model);
 	}
+}
+
+/* ---- while packets flow ---- */
+
+#define OLD_CONNECTIONS 32
+#define CHANGES		60
+
+/* What another CPU sends while this one changes the tables. */
+struct traffic {
+	unsigned int nodes[OLD_CONNECTIONS]; /* of the connections from client ports 1.., at node 1 or 2 */
+	atomic_uint epoch;		     /* odd: node 3 may be there; even: it is not */
+	atomic_bool end;
+	unsigned long packets;
+	unsigned long broken;  /* packets of old connections that did not get to their node */
+	unsigned long refused; /* new connections that got no node */
+	unsigned long haunted; /* packets to a node after its removal was done */
+};
+
+static void *send_traffic(void *arg)
+{
+	struct traffic *traffic = arg;
+	static struct outcome outcome;
+	static struct frame frame;
+
+	lab_use_cpu(1);
+	for (uint32_t n = 0; !traffic->end; n++) {
+		uint32_t old = n / 2 % OLD_CONNECTIONS;
+		unsigned int epoch = traffic->epoch;
+		bool newcomer = n % 2;
+
+		/* 2 000 new ones over and over: most of them have an entry, some at a node that has gone. */
+		frame_build(&frame, newcomer ? &PACKET(.from_port = 1000 + n / 2 % 2000, .flags = SYN)
+					     : &PACKET(.from_port = 1 + old, .flags = ACK, .payload = 1));
+		frame_run(&inst, 1, &frame, &outcome);
+		traffic->packets++;
+		if (!newcomer)
+			traffic->broken += outcome.action != XDP_TX ||
+					   outcome.frame.bytes[ETH_ALEN - 1] != traffic->nodes[old];
+		else
+			traffic->refused += outcome.action != XDP_TX;
+		if (epoch % 2 == 0 && epoch == traffic->epoch && outcome.action == XDP_TX)
+			traffic->haunted += outcome.frame.bytes[ETH_ALEN - 1] == 3;
+	}
+	return NULL;
+}
+
+Test(changes, connections_of_untouched_nodes_do_not_notice_what_goes_on_around_them, .timeout = 300)
+{
+	static struct traffic traffic;
+	uint64_t verdicts = 0;
+	struct counters counters;
+	pthread_t thread;
+
+	if (lab_use_cpu(1) < 0)
+		cr_skip_test("needs two CPUs");
+	lab_use_cpu(0);
+	open_many(1, OLD_CONNECTIONS, traffic.nodes);
+	counters_read(&inst, &counters);
+	for (int i = 0; i < VERDICT_COUNT; i++)
+		verdicts -= counters.verdict[1][i];
+	cr_assert(zero(int, pthread_create(&thread, NULL, send_traffic, &traffic)));
+	for (int change = 0; change < CHANGES; change++) {
+		traffic.epoch++;
+		node_add(WEB, 3, 1 + change % 20);
+		apply("node set 10.0.0.11 weight %d", 1 + change % 7);
+		apply("port add %s", DNS);
+		node_add(DNS, 3, 20);
+		apply("node set 10.0.0.13 weight %d", 1 + change % 3);
+		apply("port del %s", DNS);
+		apply("node del 10.0.0.13 at %s", WEB);
+		traffic.epoch++;
+		apply("node set 10.0.0.12 weight %d", 1 + change % 5);
+	}
+	traffic.end = true;
+	cr_assert(zero(int, pthread_join(thread, NULL)));
+	cr_assert(gt(ulong, traffic.packets, 10 * CHANGES), "too few packets for the test to say much");
+	cr_assert(eq(ulong, traffic.broken, 0));
+	cr_assert(eq(ulong, traffic.refused, 0));
+	cr_assert(eq(ulong, traffic.haunted, 0));
+	counters_read(&inst, &counters);
+	for (int i = 0; i < VERDICT_COUNT; i++)
+		verdicts += counters.verdict[1][i];
+	cr_assert(eq(u64, verdicts, traffic.packets), "every packet is counted once");
+	for (unsigned int i = 0; i < OLD_CONNECTIONS; i++)
+		sends(FOLLOWS_TO(traffic.nodes[i]), .from_port = 1 + i, .flags = ACK);
 }

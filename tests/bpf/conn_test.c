@@ -18,7 +18,7 @@
 
 #define CONNECTIONS 1024
 #define WAYS	    (2 * CONN_WAYS)
-#define SLACK_MS    500 /* a few ticks, so that one that passes meanwhile does not matter */
+#define SLACK_MS    3000 /* far more than a test takes between two packets */
 
 #define SECONDS	    1000ull
 
@@ -193,12 +193,12 @@ Test(conn, a_packet_after_a_forged_reset_revives_the_connection)
 		{ 0, SYN, 0, OPENS_AT(1), HALF_OPEN },
 		{ 0, ACK, 0, FOLLOWS_TO(1), ACTIVE },
 		{ 0, RST, 0, FOLLOWS_TO(1), RESET },
-		{ 9 * SECONDS, ACK, 0, FOLLOWS_TO(1), ACTIVE },
+		{ 6 * SECONDS, ACK, 0, FOLLOWS_TO(1), ACTIVE },
 		{ 100 * SECONDS, ACK, 10, FOLLOWS_TO(1), ACTIVE | WITH_DATA },
 		{ 0, RST | ACK, 0, FOLLOWS_TO(1), RESET | WITH_DATA },
 		{ 0, FIN | ACK, 0, FOLLOWS_TO(1), FINISHED | WITH_DATA },
 		{ 0, RST, 0, FOLLOWS_TO(1), RESET | AFTER_FIN | WITH_DATA },
-		{ 9 * SECONDS, ACK, 0, FOLLOWS_TO(1), FINISHED | WITH_DATA },
+		{ 6 * SECONDS, ACK, 0, FOLLOWS_TO(1), FINISHED | WITH_DATA },
 	};
 	play(steps);
 }
@@ -403,7 +403,7 @@ Test(conn, a_longer_timeout_holds_for_connections_that_are_there)
 	entry_age(entry(.from_port = 1), 9000 * SECONDS);
 	sends(FOLLOWS, .from_port = 1, .flags = ACK);
 	apply("port set %s stale-timeout 100s", WEB);
-	entry_age(entry(.from_port = 1), 101 * SECONDS);
+	entry_age(entry(.from_port = 1), 100 * SECONDS + SLACK_MS);
 	sends(DROPS_AS(not_syn), .from_port = 1, .flags = ACK);
 }
 
@@ -432,7 +432,7 @@ Test(conn, an_expired_entry_is_taken_in_place_and_with_a_new_node)
 	sends(OPENS_AT(1), .flags = SYN);
 	sends(FOLLOWS_TO(1), .flags = ACK, .payload = 10);
 	place = entry(.flags = 0);
-	entry_age(place, 8001 * SECONDS);
+	entry_age(place, 8000 * SECONDS + SLACK_MS);
 	for (unsigned int flags = 0; flags < 32; flags++)
 		if ((flags & (SYN | ACK | FIN | RST)) != SYN)
 			sends(DROPS_AS(not_syn), .flags = flags);
@@ -449,11 +449,11 @@ Test(conn, an_expired_closed_entry_counts_as_completed_when_it_is_taken)
 	sends(OPENS_AT(1), .flags = SYN);
 	sends(FOLLOWS_TO(1), .flags = FIN | ACK);
 	place = entry(.flags = 0);
-	entry_age(place, 91 * SECONDS);
+	entry_age(place, 90 * SECONDS + SLACK_MS);
 	sends(REOPENS_AT(2, 1), .flags = SYN);
 	cr_assert(eq(ptr, entry(.flags = 0), place));
 	sends(FOLLOWS_TO(2), .flags = RST);
-	entry_age(place, 11 * SECONDS);
+	entry_age(place, 10 * SECONDS + SLACK_MS);
 	sends(REOPENS_AT(1, 2), .flags = SYN);
 	cr_assert(eq(ptr, entry(.flags = 0), place));
 }
@@ -473,8 +473,8 @@ Test(conn, expired_entries_are_not_listed)
 	cr_assert(eq(u32, counts.fin[node_slot(WEB, 1)], 1));
 	cr_assert(eq(u32, counts.fin[node_slot(WEB, 2)], 1));
 	conntable_counts_free(&counts);
-	entry_age(entry(.from_port = 1), 8001 * SECONDS);
-	entry_age(entry(.from_port = 3), 91 * SECONDS);
+	entry_age(entry(.from_port = 1), 8000 * SECONDS + SLACK_MS);
+	entry_age(entry(.from_port = 3), 90 * SECONDS + SLACK_MS);
 	cr_assert(zero(int, conntable_count(&inst, &counts)));
 	cr_assert(eq(u64, counts.total, 2));
 	cr_assert(eq(u32, counts.active[node_slot(WEB, 1)], 0));
@@ -681,7 +681,7 @@ Test(conn, closed_connections_that_carried_data_are_kept_until_they_expire)
 	sends_packet(UNTRACKED, of_flow(&rivals[WAYS], .flags = SYN));
 	cr_assert(has_entry(&rivals[5]) && has_entry(&rivals[6]));
 	/* The node whose connection is completed by that. */
-	entry_age(lab_entry(of_flow(&rivals[6], .flags = 0)), 11 * SECONDS);
+	entry_age(lab_entry(of_flow(&rivals[6], .flags = 0)), 10 * SECONDS + SLACK_MS);
 	{
 		bool at_1 = head_node(lab_entry(of_flow(&rivals[6], .flags = 0))->head) == node_slot(WEB, 1);
 
@@ -696,7 +696,8 @@ Test(conn, an_expired_entry_gives_way_before_any_living_one)
 
 	find_rivals(rivals, WAYS + 1);
 	for (int i = 0; i < WAYS; i++)
-		open_flow(&rivals[i], i < 8 ? SYN_ONLY : DATA, i == 11 ? 8001 * SECONDS : 59 * SECONDS);
+		open_flow(&rivals[i], i < 8 ? SYN_ONLY : DATA,
+			  i == 11 ? 8000 * SECONDS + SLACK_MS : 50 * SECONDS);
 	open_flow(&rivals[WAYS], SYN_ONLY, 0);
 	cr_assert(not(has_entry(&rivals[11])));
 	for (int i = 0; i <= WAYS; i++)
@@ -731,6 +732,7 @@ Test(conn, a_flow_without_a_place_is_sent_to_one_node_untracked)
 
 Test(conn, an_untracked_flow_keeps_its_node_when_its_syn_is_repeated_and_finds_a_place)
 {
+	uint32_t *position = &inst.cursors[(uint32_t)lab_use_cpu(0) * SERVICE_SLOTS + service_slot(WEB)];
 	struct flow rivals[WAYS + 16];
 
 	find_rivals(rivals, COUNT(rivals));
@@ -740,7 +742,8 @@ Test(conn, an_untracked_flow_keeps_its_node_when_its_syn_is_repeated_and_finds_a
 		struct conn *place = lab_entry(of_flow(&rivals[i - WAYS], .flags = 0));
 		unsigned int node = sends_packet(UNTRACKED, of_flow(&rivals[i], .flags = SYN));
 
-		entry_age(place, 8001 * SECONDS);
+		*position = i % 2; /* whichever node is next in the walk */
+		entry_age(place, 8000 * SECONDS + SLACK_MS);
 		/* Its node has answered the first SYN already. */
 		sends_packet(OPENS_AT(node), of_flow(&rivals[i], .flags = SYN));
 		sends_packet(FOLLOWS_TO(node), of_flow(&rivals[i], .flags = ACK, .payload = 1));
@@ -882,13 +885,13 @@ Test(conn, the_expired_entry_of_a_flow_is_taken_and_not_that_of_its_twin)
 	sends_packet(OPENS_AT(2), of_flow(&twins[1], .flags = SYN));
 	for (int i = 0; i < 2; i++)
 		places[i] = lab_entry(of_flow(&twins[i], .flags = 0));
-	entry_age(places[1], 61 * SECONDS);
+	entry_age(places[1], 60 * SECONDS + SLACK_MS);
 	sends_packet(DROPS_AS(not_syn), of_flow(&twins[1], .flags = ACK));
 	sends_packet(OPENS_AT(1), of_flow(&twins[1], .flags = SYN));
 	for (int i = 0; i < 2; i++)
 		cr_assert(eq(ptr, lab_entry(of_flow(&twins[i], .flags = 0)), places[i]));
 	/* And the other way round: an expired stranger is no reason to lose one's own. */
-	entry_age(places[0], 61 * SECONDS);
+	entry_age(places[0], 60 * SECONDS + SLACK_MS);
 	sends_packet(FOLLOWS_TO(1), of_flow(&twins[1], .flags = ACK));
 	sends_packet(DROPS_AS(not_syn), of_flow(&twins[0], .flags = ACK));
 }
