@@ -621,16 +621,23 @@ static void refresh_timeouts_of_vec(struct tables *tables, uint32_t vec)
 		refresh_timeouts(tables, slots[i]);
 }
 
-static int device_index(const char *dev, uint32_t *ifindex, struct error *err)
+static int device_find(const char *dev, struct link_info *link, struct error *err)
 {
-	struct link_info link = { 0 };
-	int ret = net_link_by_name(dev, &link);
+	int ret = net_link_by_name(dev, link);
 
-	*ifindex = link.ifindex;
 	if (!ret)
 		return 0;
 	return error_refuse(err, dev, "`ip link` lists what there is", "%s",
 			    ret == -ENODEV ? "there is no such interface" : strerror(-ret));
+}
+
+static int device_index(const char *dev, uint32_t *ifindex, struct error *err)
+{
+	struct link_info link = { 0 };
+	int ret = device_find(dev, &link, err);
+
+	*ifindex = link.ifindex;
+	return ret;
 }
 
 static int check_name_free(struct tables *tables, const struct spec *spec, uint32_t own, struct error *err)
@@ -898,17 +905,48 @@ int tables_set_hop(struct tables *tables, uint32_t node, const struct hop *hop, 
 	return publish_choices(tables, inst->nodes[node].service, err);
 }
 
-/* Where packets for the node go, as the kernel's routes and neighbours have it. -EAGAIN: the node does not
- * answer (yet); *hop is then HOP_NONE. */
+static int hop_by_wire(struct instance *inst, uint32_t ifindex, const uint8_t dst_mac[MAC_LEN],
+		       const uint8_t src_mac[MAC_LEN], struct hop *hop, struct error *err)
+{
+	int slot = instance_iface_slot(inst, ifindex, err);
+
+	if (slot < 0)
+		return slot;
+	hop->kind = HOP_WIRE;
+	hop->iface = slot;
+	memcpy(hop->dst_mac, dst_mac, MAC_LEN);
+	memcpy(hop->src_mac, src_mac, MAC_LEN);
+	return 0;
+}
+
+/* MAC and interface were given: nothing is left to ask for. */
+static int node_take_word(struct instance *inst, const struct node_conf *conf, struct hop *hop,
+			  struct error *err)
+{
+	struct link_info link = { 0 };
+	int ret = device_find(conf->dev, &link, err);
+
+	if (ret)
+		return ret;
+	if (!link.ethernet)
+		return error_refuse(err, conf->dev, "name an interface that has a MAC address",
+				    "carries no Ethernet frames");
+	return hop_by_wire(inst, link.ifindex, conf->mac, link.mac, hop, err);
+}
+
+/* Where packets for the node go: as told, else as the kernel's routes and neighbours have it. -EAGAIN: the
+ * node does not answer (yet); *hop is then HOP_NONE. */
 static int node_resolve(struct instance *inst, const struct in6_addr *addr, const struct node_conf *conf,
 			int wait_ms, struct hop *hop, struct error *err)
 {
-	const char *dev = conf->dev[0] ? conf->dev : NULL;
-	struct reach reach;
-	int ret, slot;
+	bool mac_given = conf->flags & NODE_MAC_FIXED;
+	struct reach reach = { 0 };
+	int ret;
 
 	memset(hop, 0, sizeof(*hop));
-	ret = net_reach(addr, dev, conf->flags & NODE_MAC_FIXED ? 0 : wait_ms, &reach);
+	if (mac_given && conf->dev[0])
+		return node_take_word(inst, conf, hop, err);
+	ret = net_reach(addr, conf->dev[0] ? conf->dev : NULL, mac_given ? 0 : wait_ms, &reach);
 	if (ret)
 		return error_refuse(err, address_text(addr), NULL,
 				    "cannot ask the kernel for the way there: %s", strerror(-ret));
@@ -925,20 +963,13 @@ static int node_resolve(struct instance *inst, const struct in6_addr *addr, cons
 		return error_refuse(err, address_text(addr), "`ip route get` shows what the kernel thinks",
 				    "no route leads to the node");
 	case REACH_UNRESOLVED:
-		if (!(conf->flags & NODE_MAC_FIXED))
+		if (!mac_given)
 			return -EAGAIN;
 		break;
 	case REACH_LINK:
 		break;
 	}
-	slot = instance_iface_slot(inst, reach.ifindex, err);
-	if (slot < 0)
-		return slot;
-	hop->kind = HOP_WIRE;
-	hop->iface = slot;
-	memcpy(hop->dst_mac, conf->flags & NODE_MAC_FIXED ? conf->mac : reach.mac, MAC_LEN);
-	memcpy(hop->src_mac, reach.src_mac, MAC_LEN);
-	return 0;
+	return hop_by_wire(inst, reach.ifindex, mac_given ? conf->mac : reach.mac, reach.src_mac, hop, err);
 }
 
 int tables_refresh_node(struct tables *tables, uint32_t node, struct error *err)

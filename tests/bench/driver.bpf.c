@@ -19,35 +19,60 @@ struct {
 
 __u64 template[TEMPLATE_WORDS];
 __u32 flows = 1;
-__u32 next_flow;
+__u32 first_flow;
+__u32 next_flow; /* from first_flow on */
+__u64 sunk;
 __u32 client_at; /* offset of the lowest four bytes of the client's address */
 __u32 port_at;	 /* offset of the client's port */
 
-SEC("xdp.frags")
-int driver(struct xdp_md *ctx)
+/* 0, or negative: the frame is too small. */
+static __always_inline int write_packet(struct xdp_md *ctx)
 {
 	__u64 *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	__u32 flow = next_flow;
+	__u32 turn = next_flow, flow = first_flow + turn;
 	__u32 at;
 
 	if ((void *)(data + TEMPLATE_WORDS) > end)
-		return XDP_ABORTED;
+		return -1;
 	for (int i = 0; i < TEMPLATE_WORDS; i++)
 		data[i] = template[i];
 	at = client_at & 0x3f;
 	if ((void *)data + at + 4 > end)
-		return XDP_ABORTED;
+		return -1;
 	*(__u32 *)((void *)data + at) = bpf_htonl(0x0b000001 + (flow >> 4));
 	at = port_at & 0x3f;
 	if ((void *)data + at + 2 > end)
-		return XDP_ABORTED;
+		return -1;
 	*(__u16 *)((void *)data + at) = bpf_htons(1024 + (flow & 0xf) * 997);
 	/* Atomic, since that empties the store buffer: a packet comes out of the cache, as from a NIC, and
 	 * the subject does not wait for halves of words just written. */
-	__sync_fetch_and_add(&next_flow, flow + 1 < flows ? 1 : -flow);
+	__sync_fetch_and_add(&next_flow, turn + 1 < flows ? 1 : -turn);
+	return 0;
+}
+
+SEC("xdp.frags")
+int driver(struct xdp_md *ctx)
+{
+	if (write_packet(ctx))
+		return XDP_ABORTED;
 	bpf_tail_call(ctx, &subject, 0);
 	return XDP_ABORTED;
+}
+
+/* With live frames: sends what it writes out of the interface that the frames claim to come from. */
+SEC("xdp.frags")
+int generator(struct xdp_md *ctx)
+{
+	return write_packet(ctx) ? XDP_ABORTED : XDP_TX;
+}
+
+/* Where those that come back end. */
+SEC("xdp.frags")
+int sink(struct xdp_md *ctx __attribute__((unused)))
+{
+	__sync_fetch_and_add(&sunk, 1);
+	return XDP_DROP;
 }
 
 /* The least that a forwarder can do. */
