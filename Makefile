@@ -66,7 +66,7 @@ sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -f
 warnings := -Wall -Wextra -Werror
 
 user_cflags = -std=gnu11 -D_GNU_SOURCE -DXDPVEC_VERSION='"$(VERSION)"' $(CFLAGS) $(warnings) $(sanitize) \
-	-Iinclude -Iuser -isystem $(OUTPUT)/skel $(lib_cflags)
+	-Iinclude -Iuser -I$(OUTPUT)/skel $(lib_cflags)
 bpf_cflags = -target bpf -mcpu=v3 -O2 -g $(warnings) -I. -Iinclude -Ibpf
 depend = -MMD -MP -MT $@ -MF $(@:.o=.d)
 

@@ -6,6 +6,7 @@
 #ifndef XDPVEC_CHOOSE_BPF_H
 #define XDPVEC_CHOOSE_BPF_H
 
+#include "hash.h"
 #include "maps.bpf.h"
 
 static __always_inline __u32 choice_at(__u32 at)
@@ -40,7 +41,7 @@ static __always_inline __u32 choose_by_hash(const struct service *service, __u64
 	__u64 choice = *(volatile __u64 *)&service->choice;
 	__u32 count = choice >> 32;
 
-	return count ? choice_at((__u32)choice + ((flow_hash >> 32) * count >> 32)) : 0;
+	return count ? choice_at((__u32)choice + (hash_spread(flow_hash) * count >> 32)) : 0;
 }
 
 #endif

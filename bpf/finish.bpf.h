@@ -15,8 +15,23 @@ static __always_inline void count_drop(__u32 reason, __u32 cpu)
 		stats->drop[reason]++;
 }
 
-/* verdict as a stage gave it; egress_slot for VERDICT_redirect. */
-static __always_inline int finish(__u32 verdict, __u32 egress_slot, __u32 ingress_slot, __u32 cpu)
+static __always_inline void count_node(__u32 slot, __u32 length, __u32 cpu)
+{
+	__u32 at = cpu * NODE_SLOTS + slot;
+	struct node_stats *stats = bpf_map_lookup_elem(&node_stats, &at);
+
+	if (!stats)
+		return;
+	stats->packets++;
+	stats->bytes += length;
+}
+
+/*
+ * verdict as a stage gave it; egress_slot for VERDICT_redirect; node_slot, and length of the IP packet, of a
+ * packet that goes to a node, else 0.
+ */
+static __always_inline int finish(__u32 verdict, __u32 egress_slot, __u32 node_slot, __u32 length,
+				  __u32 ingress_slot, __u32 cpu)
 {
 	__u32 at = cpu * IFACE_SLOTS + ingress_slot;
 	struct iface_stats *stats;
@@ -41,6 +56,8 @@ static __always_inline int finish(__u32 verdict, __u32 egress_slot, __u32 ingres
 		verdict = VERDICT_drop;
 		action = XDP_DROP;
 	}
+	if (node_slot && verdict != VERDICT_drop)
+		count_node(node_slot, length, cpu);
 	stats = bpf_map_lookup_elem(&iface_stats, &at);
 	if (stats)
 		stats->verdict[verdict % 8]++;

@@ -8,20 +8,9 @@
 #include "maps.bpf.h"
 #include "parse.bpf.h"
 
-static __always_inline void count_node(__u32 slot, __u32 length, __u32 cpu)
-{
-	__u32 at = cpu * NODE_SLOTS + slot;
-	struct node_stats *stats = bpf_map_lookup_elem(&node_stats, &at);
-
-	if (!stats)
-		return;
-	stats->packets++;
-	stats->bytes += length;
-}
-
 /* Writes the MAC addresses. Returns the verdict; *egress_slot says by which interface. */
-static __always_inline __u32 forward(struct xdp_md *ctx, const struct node *node, __u32 node_slot,
-				     __u32 length, __u32 ingress_slot, __u32 cpu, __u32 *egress_slot)
+static __always_inline __u32 forward(struct xdp_md *ctx, const struct node *node, __u32 ingress_slot,
+				     __u32 *egress_slot)
 {
 	const struct hop *hop = &node->hop[*(volatile __u32 *)&node->live & 1];
 	void *data = (void *)(long)ctx->data;
@@ -42,7 +31,6 @@ static __always_inline __u32 forward(struct xdp_md *ctx, const struct node *node
 		*(__u64 *)data = macs;
 		*(__u32 *)(data + 8) = macs_rest;
 	}
-	count_node(node_slot, length, cpu);
 	if (hop->kind == HOP_LOCAL)
 		return VERDICT_local;
 	*egress_slot = hop->iface;

@@ -130,8 +130,9 @@ static __always_inline void conn_follow(struct conn *conn, __u64 head, __u32 now
 		conn->seen = now;
 	if (next == state)
 		return;
-	/* Lost to another CPU: its packet was as new as ours. */
-	__sync_val_compare_and_swap(&conn->head, head, head ^ (__u64)(state ^ next) << HEAD_STATE_SHIFT);
+	if (__sync_val_compare_and_swap(&conn->head, head,
+					head ^ (__u64)(state ^ next) << HEAD_STATE_SHIFT) != head)
+		return; /* lost to another CPU: its packet was as new as ours */
 	if (head_closing(head) && (next & STATE_CLASS_MASK) == CLASS_HALF_OPEN)
 		count_connection(head_node(head), cpu, 1, 1);
 }
@@ -178,7 +179,9 @@ static __noinline int newcomer(const struct packet *pkt, const struct flow *flow
 		return -DROPPED(martian);
 	if (!starts && !untracked)
 		return -DROPPED(not_syn);
-	if (!starts || (untracked && udp))
+	/* While flows without a place may exist all newcomers go by hash: one of them may be such a flow's
+	 * second SYN. */
+	if (untracked)
 		node = choose_by_hash(service, flow->hash);
 	else
 		node = choose_next(service, lane_service(flow->lane), cpu);
@@ -256,26 +259,27 @@ int gateway(struct xdp_md *ctx)
 	__u32 ingress, egress = 0;
 	struct iface *iface;
 	struct packet pkt = {};
-	__u32 flaw;
+	__u32 flaw, verdict;
 	int routed;
 
 	iface = iface_find(ctx->ingress_ifindex, &ingress);
 	if (!iface)
 		return XDP_PASS;
 	if (data + sizeof(struct ethhdr) > end || !for_our_mac(data, iface))
-		return finish(VERDICT_pass, 0, ingress, cpu);
-	flaw = parse(&pkt, data, end);
+		return finish(VERDICT_pass, 0, 0, 0, ingress, cpu);
+	flaw = parse(ctx, &pkt, data, end);
 	if (flaw == PARSE_NOT_OURS)
-		return finish(VERDICT_pass, 0, ingress, cpu);
+		return finish(VERDICT_pass, 0, 0, 0, ingress, cpu);
 	if (flaw) {
 		__u64 vec[2] = { pkt.vec[0], pkt.vec[1] };
 
-		return finish(flawed(vec, flaw), 0, ingress, cpu);
+		return finish(flawed(vec, flaw), 0, 0, 0, ingress, cpu);
 	}
 	routed = route(&pkt, cpu, &node);
 	if (routed <= 0 || !node)
-		return finish(-routed, 0, ingress, cpu);
-	return finish(forward(ctx, node, routed, pkt.length, ingress, cpu, &egress), egress, ingress, cpu);
+		return finish(-routed, 0, 0, 0, ingress, cpu);
+	verdict = forward(ctx, node, ingress, &egress);
+	return finish(verdict, egress, routed, pkt.length, ingress, cpu);
 }
 
 /* Tells user space the time of the tables (BPF_PROG_TEST_RUN): the wall clock and time namespaces shift the

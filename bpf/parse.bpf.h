@@ -58,6 +58,15 @@ static __always_inline __u64 mapped(__be32 addr)
 	return (__u64)addr << 32 | MAPPED_PREFIX;
 }
 
+/* Does the frame hold less than the IP header says? Of a frame in several buffers (jumbo) only the first lies
+ * before end. */
+static __always_inline int cut_short(struct xdp_md *ctx, void *l3, void *end, __u32 length)
+{
+	if (length <= (__u32)(end - l3))
+		return 0;
+	return (__u64)(l3 - (void *)(long)ctx->data) + length > bpf_xdp_get_buff_len(ctx);
+}
+
 /* TCP and UDP at l4, with l4_length bytes of it in the IP packet. */
 static __always_inline __u32 parse_transport(struct packet *pkt, __u32 proto, void *l4, void *end,
 					     __u32 l4_length)
@@ -89,7 +98,7 @@ static __always_inline __u32 parse_transport(struct packet *pkt, __u32 proto, vo
 	return PARSE_DONE;
 }
 
-static __always_inline __u32 parse_ipv4(struct packet *pkt, void *l3, void *end)
+static __always_inline __u32 parse_ipv4(struct xdp_md *ctx, struct packet *pkt, void *l3, void *end)
 {
 	struct iphdr *ip = l3;
 	__u32 proto, first, header, length;
@@ -107,12 +116,14 @@ static __always_inline __u32 parse_ipv4(struct packet *pkt, void *l3, void *end)
 	pkt->length = length;
 	if (first >> 4 != 4 || header < sizeof(*ip) || length < header)
 		return DROPPED(bad_ip);
+	if (cut_short(ctx, l3, end, length))
+		return DROPPED(truncated);
 	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
 		return proto == PROTO_TCP || proto == PROTO_UDP ? DROPPED(fragment) : PARSE_NOT_OURS;
 	return parse_transport(pkt, proto, l3 + header, end, length - header);
 }
 
-static __always_inline __u32 parse_ipv6(struct packet *pkt, void *l3, void *end)
+static __always_inline __u32 parse_ipv6(struct xdp_md *ctx, struct packet *pkt, void *l3, void *end)
 {
 	struct ipv6hdr *ip = l3;
 	__u32 proto, length;
@@ -123,11 +134,15 @@ static __always_inline __u32 parse_ipv6(struct packet *pkt, void *l3, void *end)
 	pkt->client[1] = *(__u64 *)(l3 + 16);
 	pkt->vec[0] = *(__u64 *)(l3 + 24);
 	pkt->vec[1] = *(__u64 *)(l3 + 32);
+	if (!pkt->vec[0]) /* no VEC lies there, but the mapped form of an IPv4 one does */
+		return PARSE_NOT_OURS;
 	proto = ip->nexthdr;
 	length = bpf_ntohs(ip->payload_len);
 	pkt->length = length + sizeof(*ip);
 	if (*(__u8 *)l3 >> 4 != 6)
 		return DROPPED(bad_ip);
+	if (cut_short(ctx, l3, end, pkt->length))
+		return DROPPED(truncated);
 	if (proto == PROTO_FRAGMENT)
 		return DROPPED(fragment);
 	if (proto == PROTO_HOPOPTS || proto == PROTO_ROUTING || proto == PROTO_AH || proto == PROTO_DSTOPTS)
@@ -136,7 +151,7 @@ static __always_inline __u32 parse_ipv6(struct packet *pkt, void *l3, void *end)
 }
 
 /* Ethernet with up to two VLAN tags, then IP. PARSE_* or DROPPED(flaw). */
-static __always_inline __u32 parse(struct packet *pkt, void *data, void *end)
+static __always_inline __u32 parse(struct xdp_md *ctx, struct packet *pkt, void *data, void *end)
 {
 	void *l3 = data + sizeof(struct ethhdr);
 	__be16 ethertype;
@@ -156,9 +171,9 @@ static __always_inline __u32 parse(struct packet *pkt, void *data, void *end)
 		l3 = tag + 1;
 	}
 	if (ethertype == bpf_htons(ETHERTYPE_IPV4))
-		return parse_ipv4(pkt, l3, end);
+		return parse_ipv4(ctx, pkt, l3, end);
 	if (ethertype == bpf_htons(ETHERTYPE_IPV6))
-		return parse_ipv6(pkt, l3, end);
+		return parse_ipv6(ctx, pkt, l3, end);
 	return PARSE_NOT_OURS;
 }
 

@@ -49,10 +49,18 @@ HASH_INLINE __u32 hash_second_bucket(__u64 flow, __u32 buckets)
 	return (__u64)(__u32)flow * buckets >> 32;
 }
 
+#define HASH_SPREAD 0x9e3779b97f4a7c15ull
+
+/* 32 bits that differ between flows of the same bucket. */
+HASH_INLINE __u64 hash_spread(__u64 flow)
+{
+	return flow * HASH_SPREAD >> 32;
+}
+
 /* In the place where a connection's head holds it. */
 HASH_INLINE __u64 hash_tag(__u64 flow)
 {
-	return ((flow * 0x9e3779b97f4a7c15ull) | 1ull << HEAD_TAG_SHIFT) >> HEAD_TAG_SHIFT << HEAD_TAG_SHIFT;
+	return (flow * HASH_SPREAD | 1ull << HEAD_TAG_SHIFT) >> HEAD_TAG_SHIFT << HEAD_TAG_SHIFT;
 }
 
 /* In the place where a service's head holds it. */

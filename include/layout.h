@@ -159,9 +159,11 @@ struct bucket {
 
 /* --- interfaces ---------------------------------------------------------------------------- */
 
+#define IFACE_GONE 0xffffffffu
+
 /* Open addressing by ifindex. Also the slots of the devmap. */
 struct iface {
-	__u32 ifindex;	 /* 0: empty */
+	__u32 ifindex;	 /* 0: empty; IFACE_GONE: passed over, may be taken */
 	__u32 mac_start; /* its first four bytes, and the other two, as they stand in memory */
 	__u16 mac_end;
 	__u8 attached; /* packets are received here, not only sent */

@@ -15,19 +15,18 @@
 	X(local, "for the gateway itself as a node: handed to the host's stack") \
 	X(drop, "dropped, see xdpvec_drops_total")
 
-#define DROPS(X)                                                                       \
-	X(truncated, "a header is cut short")                                          \
-	X(bad_ip, "IP header with an impossible length")                               \
-	X(bad_tcp, "TCP header with an impossible length or combination of flags")     \
-	X(bad_udp, "UDP header with an impossible length")                             \
-	X(martian, "source address that no client can have")                           \
-	X(fragment, "IP fragment")                                                     \
-	X(extension_header, "IPv6 extension header that hides the transport header")   \
-	X(not_syn, "no known connection, and not the start of one")                    \
-	X(no_node, "all weights of the service are 0")                                 \
-	X(node_gone, "the connection's node has been removed")                         \
-	X(node_unresolved, "the node's MAC address or interface is not known")         \
-	X(loop, "the node's MAC address is the gateway's own or the one it came from") \
+#define DROPS(X)                                                                     \
+	X(truncated, "a header is cut short")                                        \
+	X(bad_ip, "IP header with an impossible length")                             \
+	X(bad_tcp, "TCP header with an impossible length")                           \
+	X(bad_udp, "UDP header with an impossible length")                           \
+	X(martian, "source address that no client can have")                         \
+	X(fragment, "IP fragment")                                                   \
+	X(extension_header, "IPv6 extension header that hides the transport header") \
+	X(not_syn, "no known connection, and not the start of one")                  \
+	X(no_node, "all weights of the service are 0")                               \
+	X(node_unresolved, "the node's MAC address or interface is not known")       \
+	X(loop, "it came from the MAC address that it would be sent to")             \
 	X(redirect_failed, "the egress interface takes no redirected packets")
 
 enum verdict {

@@ -138,18 +138,26 @@ static int pins_create(const char *name, const struct instance *inst, struct err
 /* ---- Interfaces -----------------------------------------------------------------------------------------
  */
 
+/* The interface's row, else one for it, else NULL. */
 static struct iface *iface_slot_find(struct instance *inst, uint32_t ifindex, int *slot)
 {
+	struct iface *vacant = NULL;
+
 	for (uint32_t probe = 0; probe < IFACE_PROBES; probe++) {
 		uint32_t at = (ifindex + probe) % IFACE_SLOTS;
 		struct iface *iface = &inst->ifaces[at];
+		bool empty = !iface->ifindex || iface->ifindex == IFACE_GONE;
 
-		if (iface->ifindex && iface->ifindex != ifindex)
-			continue;
-		*slot = at;
-		return iface;
+		if (iface->ifindex == ifindex || (empty && !vacant))
+			*slot = at;
+		if (iface->ifindex == ifindex)
+			return iface;
+		if (empty && !vacant)
+			vacant = iface;
+		if (!iface->ifindex)
+			break;
 	}
-	return NULL;
+	return vacant;
 }
 
 int instance_iface_slot(struct instance *inst, uint32_t ifindex, struct error *err)
@@ -175,6 +183,25 @@ int instance_iface_slot(struct instance *inst, uint32_t ifindex, struct error *e
 	memcpy(&iface->mac_end, link.mac + 4, 2);
 	__atomic_store_n(&iface->ifindex, ifindex, __ATOMIC_RELEASE);
 	return slot;
+}
+
+void instance_refresh_ifaces(struct instance *inst)
+{
+	for (uint32_t slot = 0; slot < IFACE_SLOTS; slot++) {
+		struct iface *iface = &inst->ifaces[slot];
+		struct link_info link;
+		struct error ignored;
+
+		if (!iface->ifindex || iface->ifindex == IFACE_GONE)
+			continue;
+		if (net_link_by_index(iface->ifindex, &link) == -ENODEV) {
+			iface->attached = 0;
+			__atomic_store_n(&iface->ifindex, IFACE_GONE, __ATOMIC_RELEASE);
+			bpf_map_delete_elem(inst->egress_fd, &slot);
+			continue;
+		}
+		instance_iface_slot(inst, iface->ifindex, &ignored);
+	}
 }
 
 /* The kernel's own word for a link's interface; 0 if it has gone. */
@@ -415,6 +442,7 @@ static int attach_all(struct instance *inst, const struct spec *spec, const stru
 	bool fresh[SPEC_IFACES_MAX] = { false };
 	int ret = 0;
 
+	instance_refresh_ifaces(inst);
 	for (unsigned int i = 0; !ret && i < spec->iface_count; i++) {
 		fresh[i] = !is_attached(inst, links[i].ifindex);
 		if (!fresh[i])

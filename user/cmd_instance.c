@@ -104,7 +104,9 @@ static unsigned int status_troubles(const struct instance *inst, struct tables *
 
 		service_text(&name, text);
 		if (!(inst->services[slots[i]].choice >> 32)) {
-			tell(text, count ? "no node takes connections: all weights are 0" : "has no nodes",
+			tell(text,
+			     count ? "no node takes connections: each has weight 0, is quiesced or not up"
+				   : "has no nodes",
 			     arg);
 			troubles++;
 		}

@@ -235,11 +235,11 @@ static void print_way(struct print *print, const struct instance *inst, uint32_t
 {
 	const struct hop *hop = node_hop(inst, node);
 	const struct node_conf *conf = &inst->node_conf[node];
-	char ifname[IF_NAMESIZE] = "", mac[MAC_TEXT_MAX];
+	char ifname[IF_NAMESIZE], mac[MAC_TEXT_MAX];
 
 	if (hop->kind == HOP_WIRE) {
 		print_text(print, "mac", mac_text(hop->dst_mac, mac));
-		print_text(print, "dev", if_indextoname(inst->ifaces[hop->iface].ifindex, ifname));
+		print_text(print, "dev", instance_ifname(inst, hop->iface, ifname));
 		return;
 	}
 	print_text(print, "mac", conf->flags & NODE_MAC_FIXED ? mac_text(conf->mac, mac) : NULL);

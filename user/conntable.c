@@ -105,7 +105,7 @@ void conntable_counts_free(struct conn_counts *counts)
 static bool purge_one(struct conn *conn, bool (*dead)(const struct conn *, uint64_t head, const void *arg),
 		      const void *arg)
 {
-	uint64_t head = head_load(conn);
+	__u64 head = head_load(conn);
 
 	while (head_taken(head) && dead(conn, head, arg))
 		if (__atomic_compare_exchange_n(&conn->head, &head, head_free(head), false, __ATOMIC_ACQ_REL,

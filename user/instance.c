@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -339,11 +340,25 @@ static int check_layout(int fd, const char *name, struct error *err)
 			    LAYOUT_VERSION);
 }
 
-static int check_netns(const struct instance *inst, const char *name, struct error *err)
+static bool at_home(const struct instance *inst)
 {
 	struct stat netns;
 
-	if (stat("/proc/self/ns/net", &netns) || netns.st_ino == inst->params->netns)
+	return stat("/proc/self/ns/net", &netns) || netns.st_ino == inst->params->netns;
+}
+
+const char *instance_ifname(const struct instance *inst, uint32_t slot, char *buf)
+{
+	uint32_t ifindex = inst->ifaces[slot].ifindex;
+
+	if (!at_home(inst) || !if_indextoname(ifindex, buf))
+		snprintf(buf, IF_NAMESIZE, "#%u", ifindex);
+	return buf;
+}
+
+static int check_netns(const struct instance *inst, const char *name, struct error *err)
+{
+	if (at_home(inst))
 		return 0;
 	return error_refuse(
 		err, name,

@@ -90,6 +90,13 @@ int instance_attachments(const struct instance *inst, struct attachment *rows, i
  * when the table has no room or the interface does not exist. */
 int instance_iface_slot(struct instance *inst, uint32_t ifindex, struct error *err);
 
+/* Bring the rows of all interfaces up to date: MAC addresses that changed, interfaces that have gone. */
+void instance_refresh_ifaces(struct instance *inst);
+
+/* Name of the interface in a slot, or its number as `#N` where it has gone or lives in another network
+ * namespace than the caller. Returns buf, of IF_NAMESIZE bytes. */
+const char *instance_ifname(const struct instance *inst, uint32_t slot, char *buf);
+
 /* After this returns no packet is in flight that saw the tables as they were before. */
 void instance_settle(void);
 

@@ -89,6 +89,8 @@ static void refresh_some(struct daemon *daemon)
 {
 	uint32_t share = NODE_SLOTS * TICK_SECONDS / REFRESH_SECONDS + 1;
 
+	if (daemon->all_changed)
+		instance_refresh_ifaces(&daemon->inst);
 	for (uint32_t slot = 1; slot < NODE_SLOTS; slot++) {
 		bool turn = slot - daemon->next_node < share;
 

@@ -42,8 +42,9 @@ static void write_interfaces(FILE *out, const struct instance *inst)
 	for (uint32_t slot = 0; slot < IFACE_SLOTS; slot++) {
 		char ifname[IF_NAMESIZE];
 
-		if (!inst->ifaces[slot].attached || !if_indextoname(inst->ifaces[slot].ifindex, ifname))
+		if (!inst->ifaces[slot].attached)
 			continue;
+		instance_ifname(inst, slot, ifname);
 		for (int verdict = 0; verdict < VERDICT_COUNT; verdict++) {
 			uint64_t total = 0;
 

@@ -20,7 +20,7 @@
 #include "hash.h"
 #include "net.h"
 
-#define RESOLVE_WAIT_MS 1000
+#define RESOLVE_WAIT_MS 2000 /* longer than an IPv6 address is on probation */
 #define RESET_MS	10000
 
 /* Slots of one service's nodes, or of one VEC's services, or of all VECs. */
@@ -394,11 +394,12 @@ static uint32_t choices_find_room(const struct tables *tables, uint32_t room)
 	return at + room <= CHOICE_SLOTS ? at : CHOICE_SLOTS;
 }
 
-static void stagger_cursors(struct instance *inst, uint32_t service, uint32_t count)
+/* CPUs begin at different places of the walk, or the first node would get a connection of each before the
+ * second got any. The first choice takes the number modulo the walk's length, whatever that is by then. */
+static void stagger_cursors(struct instance *inst, uint32_t service)
 {
 	for (uint32_t cpu = 0; cpu < inst->params->cpus; cpu++)
-		inst->cursors[(size_t)cpu * SERVICE_SLOTS + service] =
-			(uint64_t)count * cpu / inst->params->cpus;
+		inst->cursors[(size_t)cpu * SERVICE_SLOTS + service] = cpu * 0x9e3779b1u >> 8;
 }
 
 /* Lay the walk of a service out anew and let the data plane see it by one store. */
@@ -433,8 +434,6 @@ static int publish_choices(struct tables *tables, uint32_t service, struct error
 			goto out;
 		}
 		choice_lay_out(weights, ids, list->count, inst->choices + first);
-		if (!row->choice)
-			stagger_cursors(inst, service, count);
 		__atomic_store_n(&row->choice, (uint64_t)count << 32 | first, __ATOMIC_RELEASE);
 		conf->choice_first = first;
 		conf->choice_room = room;
@@ -584,6 +583,7 @@ static int service_insert(struct tables *tables, const struct service_name *name
 	row->choice = 0;
 	inst->service_conf[slot] = conf;
 	tables->nodes[slot].count = 0;
+	stagger_cursors(inst, slot);
 	refresh_timeouts(tables, slot);
 	if (index_service(tables, slot))
 		return error_refuse(err, name_text(name), NULL, "out of memory");

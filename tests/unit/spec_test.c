@@ -254,7 +254,7 @@ Test(spec, what_is_not_given_is_zero)
 Test(spec, an_unknown_command_is_quoted_and_all_are_listed)
 {
 	assert_refused("frobnicate", "\"frobnicate\"", "no such command",
-		       "attach detach status stats vec defaults port node conn help");
+		       "attach detach run status stats vec defaults port node conn help");
 	assert_refused("VEC add 10.0.0.1", "\"VEC\"", "no such command", "vec");
 }
 
