@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <sched.h>
 #include <spawn.h>
@@ -39,6 +40,9 @@
 #define FRAME_SIZE 128
 #define CAPACITY   1000000u
 #define LO_IFINDEX 1
+/* Of a million flows at 60 % of the slots as many may find no place, or lose it to another that only began.
+ */
+#define PLACELESS_MAX (FLOWS_MAX / 10000)
 
 extern char **environ;
 
@@ -514,13 +518,13 @@ static void rows_user_space(struct rig *rig)
 		if (conntable_count(&rig->inst, &counts))
 			failed("cannot count");
 		scans[i] = now_ms() - begin;
-		if (counts.total != FLOWS_MAX)
+		if (counts.total + PLACELESS_MAX < FLOWS_MAX)
 			failed("%llu entries instead of %u", (unsigned long long)counts.total, FLOWS_MAX);
 		conntable_counts_free(&counts);
 		begin = now_ms();
 		swept = conntable_sweep(&rig->inst, false);
 		sweeps[i] = now_ms() - begin;
-		if (swept.taken != FLOWS_MAX || swept.purged)
+		if (swept.taken + PLACELESS_MAX < FLOWS_MAX || swept.purged)
 			failed("the sweep found %llu and purged %llu", (unsigned long long)swept.taken,
 			       (unsigned long long)swept.purged);
 	}
@@ -541,7 +545,7 @@ static void row_untracked(struct rig *rig)
 	struct drop_stats *stats = rig->inst.drop_stats;
 	const uint32_t ways = rig->inst.params->buckets * CONN_WAYS;
 	struct conn *conns = (struct conn *)rig->inst.conns;
-	uint64_t untracked = 0, more = 0;
+	uint64_t untracked = 0, more = 0, displaced = 0;
 
 	table_empty(rig);
 	for (uint32_t cpu = 0; cpu < rig->inst.params->cpus; cpu++)
@@ -552,6 +556,7 @@ static void row_untracked(struct rig *rig)
 	srandom(2);
 	for (uint32_t round = 1; round <= 50; round++) {
 		/* A fiftieth of all goes, a fiftieth comes, and every survivor carried data. */
+		uint64_t made = connections_made(rig), before = 0, after = 0;
 		uint32_t gone = 0;
 
 		for (uint32_t i = 0; i < ways; i++)
@@ -566,13 +571,18 @@ static void row_untracked(struct rig *rig)
 			gone++;
 		}
 		driver->bss->first_flow = CAPACITY + (round - 1) * (CAPACITY / 50);
+		for (uint32_t i = 0; i < ways; i++)
+			before += head_taken(conns[i].head);
 		run(rig->inst.gateway_fd, CAPACITY / 50, CAPACITY / 50, XDP_TX);
+		for (uint32_t i = 0; i < ways; i++)
+			after += head_taken(conns[i].head);
+		displaced += connections_made(rig) - made - (after - before);
 	}
 	driver->bss->first_flow = 0;
 	for (uint32_t cpu = 0; cpu < rig->inst.params->cpus; cpu++)
 		more += stats[cpu].untracked;
 	row("untracked under churn at full capacity", "percent",
-	    (struct figures){ 0, (more - untracked) * 100.0 / (2.0 * CAPACITY), 0 }, 0.01, 0.003, false);
+	    (struct figures){ 0, (more - untracked + displaced) * 100.0 / CAPACITY, 0 }, 0.01, 0.003, false);
 }
 
 /* ---- veth at full rate
@@ -616,6 +626,61 @@ static double veth_rate(int subject, uint32_t sender, uint32_t receiver, uint32_
 	return driver->bss->sunk / took * 1e3;
 }
 
+/* The same from a socket, as the frames of a real host come: each is an skb that the veth turns into a frame.
+ */
+static double socket_rate(int subject, uint32_t sender, uint32_t receiver, uint32_t packets)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = sender };
+	struct mmsghdr batch[64];
+	struct iovec part = { driver->bss->template, sizeof(driver->bss->template) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1;
+	double begin, took;
+
+	memset(batch, 0, sizeof(batch));
+	for (int i = 0; i < 64; i++)
+		batch[i].msg_hdr = (struct msghdr){
+			.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &part, .msg_iovlen = 1
+		};
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)) ||
+	    bpf_xdp_attach(receiver, subject, XDP_FLAGS_DRV_MODE, NULL)) {
+		failed("cannot send from a socket: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	driver->bss->sunk = 0;
+	begin = now_ms();
+	for (uint32_t sent = 0; sent < packets;) {
+		int count = sendmmsg(fd, batch, 64, 0);
+
+		if (count <= 0) {
+			failed("cannot send: %s", strerror(errno));
+			break;
+		}
+		sent += count;
+	}
+	took = now_ms() - begin;
+	bpf_xdp_detach(receiver, XDP_FLAGS_DRV_MODE, NULL);
+	close(fd);
+	return driver->bss->sunk / took * 1e3;
+}
+
+static void row_socket(struct rig *rig, uint32_t sender, uint32_t receiver)
+{
+	double shares[ROUNDS], rates[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		double below = socket_rate(floor_fd(), sender, receiver, REPEAT / 4);
+
+		rates[i] = socket_rate(rig->inst.gateway_fd, sender, receiver, REPEAT / 4);
+		shares[i] = rates[i] / below;
+		rates[i] /= 1e6;
+	}
+	row("veth at full rate, sent by a socket", "Mpps", rounded(figures_of(rates, ROUNDS), 0.01), 0, 0,
+	    true);
+	row("  share of the floor's", "ratio", rounded(figures_of(shares, ROUNDS), 0.001), 0.95, 0, true);
+}
+
 static void row_veth(struct rig *rig)
 {
 	double shares[ROUNDS], rates[ROUNDS];
@@ -641,9 +706,9 @@ static void row_veth(struct rig *rig)
 		shares[i] = rates[i] / below;
 		rates[i] /= 1e6;
 	}
-	row("veth at full rate", "Mpps", rounded(figures_of(rates, ROUNDS), 0.01), 0, 0, true);
-	row("veth at full rate, share of the floor's", "ratio", rounded(figures_of(shares, ROUNDS), 0.001),
-	    0.95, 0, true);
+	row("veth at full rate, sent by XDP", "Mpps", rounded(figures_of(rates, ROUNDS), 0.01), 0, 0, true);
+	row("  share of the floor's", "ratio", rounded(figures_of(shares, ROUNDS), 0.001), 0.95, 0, true);
+	row_socket(rig, sender, receiver);
 }
 
 int main(int argc, char **argv)
