@@ -372,10 +372,12 @@ static void row_memory(const struct rig *rig)
 {
 	size_t size = (size_t)rig->inst.params->buckets * sizeof(struct bucket);
 	uint32_t count = 200000, *at = malloc(count * sizeof(*at));
-	volatile char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint8_t *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	double values[ROUNDS];
 
 	if (memory == MAP_FAILED || !at) {
+		free(at);
 		failed("no memory for the reference row");
 		return;
 	}

@@ -458,7 +458,8 @@ Test(gateway, a_frame_cut_short_anywhere_is_never_forwarded_unparsed)
 
 		frame_build(&frame, &packet);
 		for (uint32_t length = ETH_HLEN; length < frame.length; length++) {
-			/* No IP header: nobody's packet. Less than the IP header says: nobody's connection. */
+			/* No IP header: nobody's packet. Less than the IP header says: nobody's connection.
+			 */
 			uint32_t addressed = frame.l3 + (v6 ? 40 : 20);
 			struct frame cut;
 
