@@ -704,6 +704,20 @@ Test(conn, an_expired_entry_gives_way_before_any_living_one)
 		cr_assert(eq(int, has_entry(&rivals[i]), i != 11), "flow %d", i);
 }
 
+Test(conn, an_entry_that_another_cpu_stamped_a_moment_ahead_is_not_the_oldest)
+{
+	struct flow rivals[WAYS + 1];
+
+	find_rivals(rivals, WAYS + 1);
+	for (int i = 0; i < WAYS; i++)
+		open_flow(&rivals[i], SYN_ONLY, i == 4 ? 20 * SECONDS : 5 * SECONDS);
+	lab_entry(of_flow(&rivals[9], .flags = 0))->seen =
+		instance_now(&inst) + instance_ticks(&inst, SECONDS);
+	open_flow(&rivals[WAYS], SYN_ONLY, 0);
+	for (int i = 0; i <= WAYS; i++)
+		cr_assert(eq(int, has_entry(&rivals[i]), i != 4), "flow %d", i);
+}
+
 Test(conn, a_flow_without_a_place_is_sent_to_one_node_untracked)
 {
 	unsigned int seen[3] = { 0 };

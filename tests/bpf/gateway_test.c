@@ -457,7 +457,7 @@ Test(gateway, a_frame_cut_short_anywhere_is_never_forwarded_unparsed)
 		struct frame frame;
 
 		frame_build(&frame, &packet);
-		for (uint32_t length = ETH_HLEN; length < frame.length; length++) {
+		for (uint32_t length = ETH_HLEN; length <= frame.length; length++) {
 			/* No IP header: nobody's packet. Less than the IP header says: nobody's connection.
 			 */
 			uint32_t addressed = frame.l3 + (v6 ? 40 : 20);
@@ -469,8 +469,29 @@ Test(gateway, a_frame_cut_short_anywhere_is_never_forwarded_unparsed)
 			if (length < addressed)
 				sends_frame(PASSES, &cut);
 			else
-				sends_frame(DROPS_AS(truncated), &cut);
+				sends_frame(length < frame.length ? DROPS_AS(truncated) : OPENS, &cut);
 		}
+	}
+}
+
+Test(gateway, a_jumbo_frame_in_several_buffers_must_be_whole_too)
+{
+	static const struct packet packets[] = {
+		{ .flags = SYN, .payload = 8900, .vlans = 1 },
+		{ .to_port = 53, .proto = IPPROTO_UDP, .payload = 8900 },
+		{ .to = "2001:db8::100", .flags = SYN, .payload = 8900 },
+		{ .to = "2001:db8::100", .to_port = 53, .proto = IPPROTO_UDP, .payload = 8900, .vlans = 2 },
+	};
+
+	for (unsigned int i = 0; i < COUNT(packets); i++) {
+		static struct frame frame;
+
+		frame_build(&frame, &packets[i]);
+		frame.length--;
+		sends_frame(DROPS_AS(truncated), &frame);
+		frame.length -= 4000;
+		sends_frame(DROPS_AS(truncated), &frame);
+		sends_packet(OPENS, &packets[i]);
 	}
 }
 
@@ -502,7 +523,7 @@ static bool is_service(uint32_t port, uint8_t proto)
 	return (proto == IPPROTO_TCP && port == 80) || (proto == IPPROTO_UDP && port == 53);
 }
 
-/* A second opinion, from the RFCs: a whole TCP or UDP header to one of the services. */
+/* A second opinion, from the RFCs: a whole packet with a whole TCP or UDP header to one of the services. */
 static bool may_be_forwarded(const struct frame *frame)
 {
 	struct reader reader = { frame->bytes, frame->length };
@@ -532,7 +553,7 @@ static bool may_be_forwarded(const struct frame *frame)
 			return false;
 		proto = at[9];
 		l4_length = length - header;
-		if (!take(&reader, header - 20))
+		if (!take(&reader, header - 20) || reader.left < l4_length)
 			return false;
 	} else if (ethertype == ETHERTYPE_IPV6) {
 		at = take(&reader, 40);
@@ -540,6 +561,8 @@ static bool may_be_forwarded(const struct frame *frame)
 			return false;
 		proto = at[6];
 		l4_length = number16(at + 4);
+		if (reader.left < l4_length)
+			return false;
 	} else {
 		return false;
 	}
@@ -684,7 +707,7 @@ Test(gateway, what_came_in_by_the_nodes_own_interface_goes_back_there)
 	lab_ingress(if_nametoindex("east"), slot);
 	sends(OPENS_AT(1), .flags = SYN);
 	sends(FOLLOWS_TO(1), .flags = ACK);
-	/* And lo, where the node of WEB6 is, is the other interface now. */
+	/* And lo, where the node of WEB6 is, is the other one now. */
 	sends(((struct effect){ .verdict = VERDICT_redirect, .node = 3, .opens = true }),
 	      .to = "2001:db8::100", .flags = SYN);
 }
@@ -699,6 +722,29 @@ Test(gateway, each_interface_knows_only_its_own_mac)
 	sends(PASSES, .flags = SYN);
 	sends(((struct effect){ .verdict = VERDICT_redirect, .node = 1, .opens = true }), .to_mac = east_mac,
 	      .flags = SYN);
+}
+
+/* Interfaces lie in their table by number, and two numbers may want one place. */
+Test(gateway, interfaces_that_want_one_place_are_told_apart)
+{
+	const uint32_t number = 1 + IFACE_SLOTS; /* lo is number 1 */
+	struct hop hop = hop_to(1);
+	struct error err;
+	int slot;
+
+	shell("ip link add east index %u address " GATEWAY_MAC " type veth peer name west", number);
+	slot = instance_iface_slot(&inst, number, &err);
+	cr_assert(gt(int, slot, 0), "%s: %s", err.what, err.why);
+	hop.iface = slot;
+	node_set_hop(WEB, 1, &hop);
+	sends(((struct effect){ .verdict = VERDICT_redirect, .node = 1, .opens = true }), .flags = SYN);
+	lab_ingress(number, slot);
+	sends(FOLLOWS_TO(1), .flags = ACK);
+	sends(((struct effect){ .verdict = VERDICT_redirect, .node = 2, .opens = true }), .to_port = 53,
+	      .proto = IPPROTO_UDP);
+	/* The first goes, and the second is still found behind its place. */
+	inst.ifaces[1].ifindex = IFACE_GONE;
+	sends(FOLLOWS_TO(1), .flags = ACK);
 }
 
 Test(gateway, what_cannot_be_redirected_is_dropped_and_counted_for_no_node)
@@ -825,4 +871,13 @@ Test(gateway, each_cpu_counts_for_itself_and_nothing_is_lost)
 	cr_assert(eq(u64, counters.node[slot].connections, 2));
 	cr_assert(eq(u64, counters.verdict[1][VERDICT_tx], 3));
 	cr_assert(eq(u64, counters.verdict[1][VERDICT_drop], 1));
+	/* Each in rows of its own, or they would count over each other. */
+	for (int i = 0; i < 2; i++) {
+		size_t cpu = lab_use_cpu(i);
+
+		cr_assert(eq(u64, inst.iface_stats[cpu * IFACE_SLOTS + 1].verdict[VERDICT_tx], 1 + i));
+		cr_assert(eq(u64, inst.node_stats[cpu * NODE_SLOTS + slot].packets, 1 + i));
+		cr_assert(eq(u64, inst.node_stats[cpu * NODE_SLOTS + slot].connections, 1));
+		cr_assert(eq(u64, inst.drop_stats[cpu].drop[DROP_not_syn], i));
+	}
 }
