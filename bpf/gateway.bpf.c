@@ -5,7 +5,7 @@
  *	gateway()   in by which interface, and is it for our MAC?
  *	parse()     what is it?                                 parse.bpf.h
  *	service_find()  for which service?                       service.bpf.h
- *	conn_find() of a known connection?     figure 7         conn.bpf.h, state.h
+ *	conn_match() of a known connection?    figure 7         conn.bpf.h, state.h
  *	newcomer()  if not, may it start one?  figure 8
  *	choose_…()  then at which node?        figure 9         choose.bpf.h
  *	forward()   on to the node                              forward.bpf.h
