@@ -85,12 +85,16 @@ Test(changes, the_successor_in_a_nodes_slot_does_not_inherit_its_connections)
 /* A stale entry, as a process would leave it that was killed in the middle of `node del`. */
 Test(changes, an_entry_whose_node_is_no_longer_of_the_service_is_not_followed)
 {
+	struct conn_counts counts;
 	struct conn *conn;
 
 	sends(OPENS_AT(1), .from_port = 1, .flags = SYN);
 	conn = entry(.from_port = 1);
 	inst.nodes[node_slot(WEB, 1)].service = NODE_UNUSED;
 	sends(DROPS_AS(not_syn), .from_port = 1, .flags = ACK);
+	cr_assert(zero(int, conntable_count(&inst, &counts)));
+	cr_assert(eq(u64, counts.total, 0), "it is listed");
+	conntable_counts_free(&counts);
 	inst.nodes[node_slot(WEB, 1)].service = service_slot(WEB);
 	apply("node set 10.0.0.11 weight 0");
 	inst.nodes[node_slot(WEB, 1)].service = NODE_UNUSED;
