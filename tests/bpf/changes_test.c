@@ -82,6 +82,18 @@ Test(changes, the_successor_in_a_nodes_slot_does_not_inherit_its_connections)
 	cr_assert(eq(u64, inst.node_stats[slot].connections, 0));
 }
 
+Test(changes, entries_of_nodes_that_are_no_more_are_purged)
+{
+	sends(OPENS_AT(1), .from_port = 1, .flags = SYN);
+	sends(OPENS_AT(2), .from_port = 2, .flags = SYN);
+	cr_assert(eq(u64, conntable_purge_removed(&inst), 0));
+	inst.nodes[node_slot(WEB, 1)].service = NODE_UNUSED;
+	cr_assert(eq(u64, conntable_purge_removed(&inst), 1));
+	inst.node_conf[node_slot(WEB, 2)].flags |= NODE_LEAVING;
+	cr_assert(eq(u64, conntable_purge_removed(&inst), 1));
+	cr_assert(eq(u64, count_entries(), 0));
+}
+
 /* A stale entry, as a process would leave it that was killed in the middle of `node del`. */
 Test(changes, an_entry_whose_node_is_no_longer_of_the_service_is_not_followed)
 {
